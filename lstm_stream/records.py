@@ -1,0 +1,135 @@
+"""The records that travel along the line.
+
+    Message -> Reading -> Samples -> Verdicts -> Event
+                  \\-> Rejection
+
+This file holds types only: no behaviour beyond trivial derivations, no I/O, no config.
+Times are unix seconds (float64, UTC); arrays are structure-of-arrays, in arrival order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Message(NamedTuple):
+    """One MQTT PUBLISH as received. `time` is its arrival (unix s)."""
+
+    topic: str
+    payload: bytes
+    time: float
+    retain: bool = False
+    qos: int = 0
+    mid: int = 0
+
+
+class Reading(NamedTuple):
+    """One sample as decoded, before it has a slot: a sensor's channels at one instant.
+
+    `timed` is False where the payload carried no timestamp and `time` is the message's arrival.
+    """
+
+    sensor: str
+    group: str
+    time: float
+    values: dict[str, float]
+    timed: bool = True
+    retain: bool = False
+
+
+class Reason(str, Enum):
+    """Why a message or sample was not scored. The value is the metrics label; keep the set small."""
+
+    UNKNOWN_TOPIC = "unknown_topic"
+    TOO_LARGE = "too_large"
+    TOO_DEEP = "too_deep"
+    MALFORMED = "malformed"
+    NO_CHANNELS = "no_channels"
+    BAD_TIMESTAMP = "bad_timestamp"
+    BAD_SENSOR = "bad_sensor"
+    RETAINED = "retained"
+    DUPLICATE = "duplicate"
+    OUT_OF_ORDER = "out_of_order"
+    TOO_MANY_CHANNELS = "too_many_channels"
+    UNKNOWN_CHANNEL = "unknown_channel"
+    TOO_MANY_SENSORS = "too_many_sensors"
+    INTERNAL = "internal"
+
+
+class Rejection(NamedTuple):
+    """Something that was not understood or not accepted: counted, shown, acknowledged, never fatal."""
+
+    reason: Reason
+    detail: str
+    topic: str = ""
+
+
+@dataclass(slots=True)
+class Samples:
+    """A batch of M samples of one group with D channels, in arrival order. A slot may occur several times."""
+
+    slot: NDArray[np.int32]  # (M,) row of the sensor in the group's arrays
+    time: NDArray[np.float64]  # (M,) unix s, increasing per slot
+    values: NDArray[np.float64]  # (M, D) NaN = absent
+
+    def __len__(self) -> int:
+        return len(self.slot)
+
+
+class View(int, Enum):
+    """Which view of the signal leads a score."""
+
+    NONE = 0
+    FORECAST = 1
+    BURST = 2
+    LEVEL = 3
+    STUCK = 4
+    SILENCE = 5
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """What the detector says of a batch of samples; the row order is that of the samples."""
+
+    expected: NDArray[np.float64]  # (M, D) in the channel's own unit
+    lower: NDArray[np.float64]  # (M, D)
+    upper: NDArray[np.float64]  # (M, D)
+    score: NDArray[np.float64]  # (M,) -log10 of the calibrated tail probability; 0 while warming up
+    threshold: NDArray[np.float64]  # (M,) the score at which the alarm budget is spent; inf while warming up
+    contribution: NDArray[np.float64]  # (M, D) share of each channel in the leading view, sums to 1 or is all 0
+    view: NDArray[np.int8]  # (M,) the leading View
+    anomaly: NDArray[np.bool_]  # (M,) an alarm is open after this sample
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelEvidence:
+    """What one channel showed when an event was made. Absent observation or forecast: None."""
+
+    actual: float | None
+    expected: float | None
+    lower: float | None
+    upper: float | None
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An alarm that opened or closed. `id` is derived from its cause, so that a repeat is recognisable."""
+
+    id: str
+    sensor: str
+    group: str
+    state: Literal["opened", "closed"]
+    view: str  # forecast | burst | level | stuck | silence
+    reason: str  # a sentence for a technician
+    opened: float  # data time, unix s
+    closed: float | None  # data time, unix s
+    score: float  # at opening; at closing: the peak
+    threshold: float
+    generation: int  # of the weights that made the forecast
+    channels: dict[str, ChannelEvidence] = field(default_factory=dict)
