@@ -1,0 +1,35 @@
+"""The one way this project compiles a kernel: nogil, cached on disk where that is possible, IEEE-faithful.
+
+Rule 1: a kernel is a module-level function; a closure over another kernel never hits the disk cache.
+Rule 2: no fastmath beyond contraction: NaN must stay NaN, and a sum must not depend on the compiler's mood.
+Rule 3: Numba's cache does not notice a change in another file: touch the callers of a helper that you change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., object])
+
+# The zero-division check of the default error model blocks vectorisation (FACTS-kernels).
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+
+
+def kernel(function: F) -> F:
+    """Compile `function` on first call; the machine code is cached on disk if a writable place exists.
+
+    Numba raises RuntimeError at decoration where no cache directory is writable (a read-only image without
+    NUMBA_CACHE_DIR); the kernel then compiles anew in every process instead of failing.
+    """
+    try:
+        return cast(F, numba.njit(cache=True, **_OPTIONS)(function))
+    except RuntimeError:
+        return cast(F, numba.njit(**_OPTIONS)(function))
+
+
+def inline(function: F) -> F:
+    """Compile a helper that only kernels call; it is inlined by LLVM and cached with its callers."""
+    return cast(F, numba.njit(**_OPTIONS)(function))
