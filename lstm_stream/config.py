@@ -1,180 +1,317 @@
-"""Every option, typed: what a YAML file may say, with units, defaults and limits.
+"""Every option, typed: what a YAML file may say, with units, defaults, limits and its documentation.
 
-This file refuses to do anything but describe and load configuration. Errors carry file:line:column.
+This file refuses to do anything but describe the configuration; config_file.py loads it with line numbers.
+Errors between options are raised as `conflict`, so that the loader can point at the line.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-WEEK = 7 * 86400.0
-_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": WEEK}
-_PERIODS = {"hour": 3600.0, "day": 86400.0, "week": WEEK, "month": 365.25 * 86400 / 12, "year": 365.25 * 86400}
-
-
-def parse_duration(value: object) -> object:
-    """Seconds from a number or text such as `90 s`, `5m`, `2 h`, `7d`."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*([0-9.]+)\s*([a-z]+)\s*", value)
-        if match and match[2] in _UNITS:
-            return float(match[1]) * _UNITS[match[2]]
-        raise ValueError("not a duration; write seconds, or a number with ms, s, m, h, d or w, such as 5m")
-    return value
-
-
-def parse_budget(value: object) -> object:
-    """False alarms per sensor and second from text such as `1 per sensor per week`."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*([0-9.]+)\s+per\s+sensor\s+per\s+([a-z]+)\s*", value)
-        if match and match[2] in _PERIODS and float(match[1]) > 0:
-            return float(match[1]) / _PERIODS[match[2]]
-    raise ValueError("not an alarm budget; write for example: 1 per sensor per week (hour, day, week, month, year)")
+from lstm_stream.config_values import (
+    WEEK,
+    Budget,
+    Duration,
+    EnvironmentName,
+    EventTopic,
+    File,
+    Host,
+    Number,
+    Protocol,
+    SensorTemplate,
+    StatusTopic,
+    Text,
+    Texts,
+    TopicPattern,
+    format_duration,
+    template_names,
+)
+from lstm_stream.config_values import topic_levels as topic_levels
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration)]
+def conflict(at: str, text: str, *involved: str) -> PydanticCustomError:
+    """An error between options. `at` and `involved` are dotted paths below the section whose validator raises it."""
+    return PydanticCustomError("conflict", "{text}", {"text": text, "at": at, "involved": [at, *involved]})
 
 
 class Section(BaseModel):
-    """Common to all sections: unknown keys are errors, values are frozen after loading."""
+    """Common to all sections: unknown keys are errors, values are taken literally and frozen after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty(cls, value: object) -> object:
+        return {} if value is None else value  # `tls:` with all its lines commented out
 
 
 class TLS(Section):
     """Encryption of the broker connection."""
 
-    enabled: bool = False
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    enabled: bool = Field(default=False, description="Encrypt the connection; the port is then usually 8883.")
+    ca_file: File | None = Field(
+        default=None, description="Certificates to trust (PEM). null: those the operating system trusts."
+    )
+    cert_file: File | None = Field(
+        default=None, description="Certificate to show to the broker (PEM), if it asks for one."
+    )
+    key_file: File | None = Field(default=None, description="The private key of cert_file (PEM).")
+
+    @model_validator(mode="after")
+    def _complete(self) -> TLS:
+        for one, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
+            if getattr(self, one) and not getattr(self, other):
+                raise conflict(one, f"needs {other} beside it; give both, or neither", other)
+        for name in ("ca_file", "cert_file"):
+            if getattr(self, name) and not self.enabled:
+                raise conflict(name, "has no effect while TLS is off; set enabled: true, or remove it", "enabled")
+        return self
 
 
 class Broker(Section):
     """The MQTT broker and the session kept with it."""
 
-    host: str = "localhost"
-    port: int = Field(1883, ge=1, le=65535)
-    protocol: Literal["3.1.1", "5"] = "3.1.1"
-    client_id: str = "lstm_stream"
-    username: str | None = None
-    password_file: Path | None = None
-    password_env: str | None = None
-    keepalive: Duration = Field(60.0, ge=5, le=65535)
-    clean_session: bool = False
-    session_expiry: Duration = Field(86400.0, ge=0)
-    reconnect_min: Duration = Field(1.0, gt=0)
-    reconnect_max: Duration = Field(60.0, gt=0)
-    receive_maximum: int = Field(1000, ge=1, le=65535)
-    tls: TLS = TLS()
+    host: Host = Field(default="localhost", description="Name or address of the broker.")
+    port: int = Field(default=1883, ge=1, le=65535, description="TCP port of the broker; with TLS usually 8883.")
+    protocol: Protocol = Field(default="3.1.1", description="Version of MQTT to speak: 3.1.1 or 5.")
+    client_id: Text = Field(
+        default="lstm_stream", description="Name of this session at the broker. No two clients may share one."
+    )
+    username: Text | None = Field(default=None, description="User to log in as. null: log in without one.")
+    password_file: File | None = Field(default=None, description="File that holds the password and nothing else.")
+    password_env: EnvironmentName | None = Field(
+        default=None, description="Environment variable that holds the password, instead of password_file."
+    )
+    keepalive: Duration = Field(
+        default=60.0, ge=5, le=65535, description="A connection silent for one and a half times as long counts as lost."
+    )
+    clean_session: bool = Field(
+        default=False,
+        description="true: the broker forgets what arrives while this daemon is away. false: it keeps it.",
+    )
+    session_expiry: Duration = Field(
+        default=86400.0,
+        ge=0,
+        le=0xFFFFFFFF,
+        description="MQTT 5: how long the broker keeps the session of an absent daemon.",
+    )
+    reconnect_min: Duration = Field(
+        default=1.0, gt=0, description="First pause before connecting again; it doubles each time."
+    )
+    reconnect_max: Duration = Field(default=60.0, gt=0, description="Longest pause before connecting again.")
+    receive_maximum: int = Field(
+        default=1000,
+        ge=1,
+        le=65535,
+        description="MQTT 5: messages the broker may send ahead of acknowledgement (QoS 1).",
+    )
+    tls: TLS = Field(default=TLS(), description="Encryption of the connection.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Broker:
+        if self.password_file and self.password_env:
+            raise conflict("password_env", "is given beside password_file; keep one of the two", "password_file")
+        password = "password_file" if self.password_file else "password_env" if self.password_env else ""
+        if password and not self.username and self.protocol == "3.1.1":
+            raise conflict(password, "needs a user in MQTT 3.1.1; give username as well", "username", "protocol")
+        if self.reconnect_min > self.reconnect_max:
+            text = f"is longer than reconnect_max ({format_duration(self.reconnect_max)}); make it the shorter one"
+            raise conflict("reconnect_min", text, "reconnect_max")
+        return self
 
 
 class Timestamp(Section):
     """Where a sample's time comes from."""
 
-    field: str | None = None  # None: the usual names (timestamp, time, ts, ...), else the arrival
-    unit: Literal["auto", "iso", "s", "ms", "us", "ns"] = "auto"
+    field: Text | None = Field(
+        default=None,
+        description="Key in the payload that holds the time. null: the usual names (timestamp, time, ts, ...), "
+        "else the arrival.",
+    )
+    unit: Literal["auto", "iso", "s", "ms", "us", "ns"] = Field(
+        default="auto", description="auto, iso (2026-01-31T12:00:00Z), or since 1970 in s, ms, us or ns."
+    )
 
 
 class Source(Section):
     """One subscription: which topics, what they carry, whose samples they are."""
 
-    topic: str = "sensors/{sensor}"
-    qos: Literal[0, 1] = 1
-    format: Literal["auto", "json", "value"] = "auto"
-    sensor: str = "{sensor}"  # template over the topic's named levels
-    group: str = "default"
-    include: tuple[str, ...] = ("*",)
-    exclude: tuple[str, ...] = ()
-    separator: str = "."
-    timestamp: Timestamp = Timestamp()
+    topic: TopicPattern = Field(
+        default="sensors/{sensor}",
+        description="Topics to subscribe to. {name} names a level, + matches any level, # all that follow.",
+    )
+    qos: Annotated[Literal[0, 1], Number] = Field(
+        default=1, description="0: messages may get lost on the way. 1: they arrive at least once."
+    )
+    format: Literal["auto", "json", "value"] = Field(
+        default="auto",
+        description="What a payload is: json (an object, or an array of samples), value (one plain number) or auto.",
+    )
+    sensor: SensorTemplate = Field(
+        default="{sensor}", description="Name of the sensor, made of the topic's named levels, such as {site}-{sensor}."
+    )
+    group: Text = Field(default="default", description="The group, below, that these sensors belong to.")
+    include: Texts = Field(
+        default=("*",),
+        min_length=1,
+        description="Channels to watch: names or patterns such as temp*, of the flattened payload.",
+    )
+    exclude: Texts = Field(default=(), description="Channels to leave out of those included.")
+    separator: Text = Field(
+        default=".", max_length=8, description="Joins the keys of nested objects: {pump: {rpm: 5}} is channel pump.rpm."
+    )
+    timestamp: Timestamp = Field(default=Timestamp(), description="Where a sample's time comes from.")
+
+    @model_validator(mode="after")
+    def _named(self) -> Source:
+        unnamed = [name for name in template_names(self.sensor) if name not in template_names(self.topic)]
+        if unnamed:
+            text = (
+                f"uses {{{unnamed[0]}}}, which the topic does not name; write {{{unnamed[0]}}} for a level of topic, "
+            )
+            raise conflict("sensor", text + "or give sensor a fixed name", "topic")
+        return self
 
 
 class Model(Section):
     """The LSTM and its training."""
 
-    cell: Literal["standard"] = "standard"
-    hidden: int = Field(16, ge=1, le=256)
-    weights: Literal["own", "shared"] = "own"
-    seed: int = Field(1, ge=0)
+    cell: Literal["standard"] = Field(default="standard", description="Variant of the LSTM cell.")
+    hidden: int = Field(default=16, ge=1, le=256, description="Hidden units. More cost more, and rarely find more.")
+    weights: Literal["own", "shared"] = Field(
+        default="own",
+        description="own: each sensor learns its own weights. shared: all sensors of the group learn one set.",
+    )
+    seed: int = Field(default=1, ge=0, lt=2**63, description="Where the random numbers start: same seed, same scores.")
 
 
 class Retraining(Section):
     """Online learning: when, with what, and whether to adopt."""
 
-    enabled: bool = True
-    every: int = Field(512, ge=32)  # samples of a sensor between rounds
-    history: int = Field(1024, ge=64)  # samples of a sensor kept for it
-    lag: int = Field(64, ge=1)  # samples between the start of a round and its adoption
-    epochs: int = Field(4, ge=1)
-    learning_rate: float = Field(4e-3, gt=0)
-    clip: float = Field(1.0, gt=0)
-    patience: Duration = Field(10.0, ge=0)  # how long the line waits for an overdue round
+    enabled: bool = Field(default=True, description="Keep learning while running.")
+    every: int = Field(default=512, ge=32, description="Samples of a sensor between two rounds of training.")
+    history: int = Field(default=1024, ge=128, description="Latest samples of a sensor to keep and train on.")
+    lag: int = Field(
+        default=64, ge=1, description="Samples between the start of a round and the adoption of its weights."
+    )
+    epochs: int = Field(default=4, ge=1, description="Passes over the history in one round.")
+    learning_rate: float = Field(default=4e-3, gt=0, le=1, description="Step size of the Adam optimiser.")
+    clip: float = Field(default=1.0, gt=0, description="Largest norm of a gradient; longer ones are scaled down.")
+    patience: Duration = Field(
+        default=10.0, ge=0, description="How long the line waits for an overdue round of training."
+    )
 
 
 class Group(Section):
     """Sensors of one kind: they share hyper-parameters and, with `weights: shared`, one weight matrix."""
 
-    false_alarms: Annotated[float, BeforeValidator(parse_budget)] = 1 / WEEK
-    warmup: int = Field(400, ge=64)  # samples before the first alarm
-    accept_after: Duration = Field(86400.0, gt=0)  # an alarm open so long is the new normal
-    model: Model = Model()
-    retraining: Retraining = Retraining()
+    false_alarms: Budget = Field(
+        default=1 / WEEK,
+        description="The alarm budget: how many false alarms you accept, per sensor per hour, day, week, ...",
+    )
+    warmup: int = Field(default=400, ge=64, description="Samples of a sensor before its first alarm.")
+    accept_after: Duration = Field(
+        default=86400.0, gt=0, description="An alarm open for so long is taken for the new normal."
+    )
+    model: Model = Field(default=Model(), description="The LSTM.")
+    retraining: Retraining = Field(default=Retraining(), description="Online learning.")
 
 
 class Events(Section):
     """Anomaly events over MQTT."""
 
-    topic: str = "lstm_stream/{sensor}/anomaly"
-    qos: Literal[0, 1, 2] = 1
-    retain: bool = False
-    status_topic: str = "lstm_stream/status"
+    topic: EventTopic = Field(
+        default="lstm_stream/{sensor}/anomaly",
+        description="Topic of anomaly events; {sensor} and {group} are filled in.",
+    )
+    qos: Annotated[Literal[0, 1, 2], Number] = Field(
+        default=1, description="0: at most once, 1: at least once, 2: exactly once."
+    )
+    retain: bool = Field(
+        default=False, description="Let the broker show the latest event of each topic to new subscribers."
+    )
+    status_topic: StatusTopic = Field(
+        default="lstm_stream/status", description="Topic that says online or offline (retained)."
+    )
 
 
 class Web(Section):
     """Metrics, health and the status page."""
 
-    enabled: bool = True
-    host: str = "127.0.0.1"
-    port: int = Field(9108, ge=0, le=65535)
+    enabled: bool = Field(default=True, description="Serve metrics, health and the status page over HTTP.")
+    host: Host = Field(
+        default="127.0.0.1", description="Address to listen on. 0.0.0.0: all of the machine's, open to its network."
+    )
+    port: int = Field(default=9108, ge=0, le=65535, description="TCP port to listen on. 0: any free one.")
 
 
 class State(Section):
     """Where everything learned is kept."""
 
-    path: Path | None = Path("lstm_stream.db")  # null: keep nothing
-    every: Duration = Field(60.0, gt=0)
+    path: File | None = Field(
+        default=Path("lstm_stream.db"),
+        description="File for everything learned, kept over restarts. null: keep nothing.",
+    )
+    every: Duration = Field(default=60.0, gt=0, description="Time between two saves; also saved at exit.")
 
 
 class Limits(Section):
     """What bounds memory."""
 
-    sensors: int = Field(100_000, ge=1)
-    channels: int = Field(32, ge=1)
-    inbox: int = Field(100_000, ge=1)
-    payload_bytes: int = Field(262_144, ge=16)
-    depth: int = Field(16, ge=1)
-    batch: int = Field(8192, ge=1)
+    sensors: int = Field(default=100_000, ge=1, description="Sensors to watch; further ones are counted and left out.")
+    channels: int = Field(default=32, ge=1, description="Channels of one sensor; samples with more are rejected.")
+    inbox: int = Field(
+        default=100_000, ge=1, description="Messages waiting to be scored; beyond it they are dropped and counted."
+    )
+    payload_bytes: int = Field(
+        default=262_144, ge=16, description="Longest payload in bytes; longer ones are rejected."
+    )
+    depth: int = Field(
+        default=16, ge=1, le=100, description="Deepest nesting of a JSON payload; deeper ones are rejected."
+    )
+    batch: int = Field(default=8192, ge=1, description="Messages scored at once at most.")
 
 
 class Log(Section):
     """What the daemon says on stderr."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error."
+    )
+    format: Literal["text", "json"] = Field(
+        default="text", description="text for people, json (an object a line) for machines."
+    )
 
 
 class Config(Section):
     """The whole file."""
 
-    broker: Broker = Broker()
-    sources: tuple[Source, ...] = (Source(),)
-    groups: dict[str, Group] = {"default": Group()}
-    events: Events = Events()
-    web: Web = Web()
-    state: State = State()
-    limits: Limits = Limits()
-    log: Log = Log()
+    broker: Broker = Field(default=Broker(), description="The MQTT broker and the session kept with it.")
+    sources: Annotated[tuple[Source, ...], Strict(False)] = Field(
+        default=(Source(),), min_length=1, description="What to subscribe to: one entry a kind of topic."
+    )
+    groups: dict[str, Group] = Field(
+        default={"default": Group()}, description="Sensors of one kind, by name. A group `default` always exists."
+    )
+    events: Events = Field(default=Events(), description="Anomaly events over MQTT.")
+    web: Web = Field(default=Web(), description="Metrics, health and the status page.")
+    state: State = Field(default=State(), description="Where everything learned is kept.")
+    limits: Limits = Field(default=Limits(), description="What bounds memory.")
+    log: Log = Field(default=Log(), description="What the daemon says on stderr.")
+
+    @field_validator("groups")
+    @classmethod
+    def _default_group(cls, groups: dict[str, Group]) -> dict[str, Group]:
+        return groups if "default" in groups else {"default": Group(), **groups}
+
+    @model_validator(mode="after")
+    def _known_groups(self) -> Config:
+        for index, source in enumerate(self.sources):
+            if source.group not in self.groups:
+                text = f"is {source.group!r}, which is not in groups; add it there, or use one of: "
+                raise conflict(f"sources.{index}.group", text + ", ".join(self.groups), "groups")
+        return self
