@@ -1,0 +1,48 @@
+"""A Prometheus histogram that takes a whole batch at once.
+
+prometheus_client spends about 1 µs an observation under a lock; this one spends a few µs a batch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+
+class BatchHistogram(Collector):
+    """Cumulative buckets over `bounds` (ascending, finite, not negative; +Inf is added).
+
+    Observed from one thread and scraped from another.
+    """
+
+    def __init__(self, name: str, documentation: str, bounds: Sequence[float], registry: CollectorRegistry) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._bounds = np.asarray(bounds, dtype=np.float64)
+        self._labels = [*(str(float(bound)) for bound in bounds), "+Inf"]
+        self._lock = threading.Lock()
+        self._counts = np.zeros(len(bounds) + 1, dtype=np.int64)
+        self._sum = 0.0
+        registry.register(self)
+
+    def observe(self, values: NDArray[np.float64]) -> None:
+        """Add values (M,). NaN is left out; an infinity counts but cannot spoil the sum."""
+        values = values[~np.isnan(values)]
+        counts = np.bincount(np.searchsorted(self._bounds, values, side="left"), minlength=len(self._counts))
+        total = float(np.sum(values, where=np.isfinite(values)))
+        with self._lock:
+            self._counts += counts
+            self._sum += total
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """The family, for the registry."""
+        with self._lock:
+            cumulative, total = np.cumsum(self._counts).tolist(), self._sum
+        buckets = list(zip(self._labels, cumulative, strict=True))
+        yield HistogramMetricFamily(self._name, self._documentation, buckets=buckets, sum_value=total)
