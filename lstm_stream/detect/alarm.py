@@ -1,0 +1,60 @@
+"""When an alarm opens and when it closes.
+
+It opens at a score of at least the threshold. It closes after `QUIET` samples in a row below `CLOSE` of the threshold
+(hysteresis), or after `accept_after` seconds, when the change counts as the new normal. For `REFRACTORY` samples after
+it closed, only a score above its peak opens another: an echo of the same cause is not a second alarm.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_stream.jit import kernel
+
+QUIET = 24  # samples
+CLOSE = 0.8
+REFRACTORY = 96  # samples
+
+NOTHING, OPENED, CLOSED, ACCEPTED = 0, 1, 2, 3  # transitions
+
+F8 = NDArray[np.float64]
+
+
+@kernel
+def decide(
+    slot: NDArray[np.int32],
+    time: F8,
+    score: F8,
+    threshold: F8,
+    view: NDArray[np.int8],
+    accept_after: float,
+    is_open: NDArray[np.bool_],
+    opened: F8,
+    peak: F8,
+    quiet: NDArray[np.int64],
+    leading: NDArray[np.int8],
+) -> NDArray[np.int8]:
+    """Step the alarms of M distinct sensors; the state arrays (S,) are updated. Returns transitions (M,).
+
+    While an alarm is open `quiet` counts samples towards its close; afterwards it counts down the refractory time.
+    """
+    transition = np.zeros(len(slot), np.int8)
+    for m in range(len(slot)):
+        row = slot[m]
+        if not is_open[row]:
+            refractory = quiet[row] > 0
+            if refractory:
+                quiet[row] -= 1
+            if score[m] >= threshold[m] and not (refractory and score[m] <= peak[row]):
+                is_open[row], opened[row], peak[row], quiet[row] = True, time[m], score[m], 0
+                leading[row] = view[m]
+                transition[m] = OPENED
+            continue
+        peak[row] = max(peak[row], score[m])
+        quiet[row] = quiet[row] + 1 if score[m] < CLOSE * threshold[m] else 0
+        accepted = time[m] - opened[row] >= accept_after
+        if accepted or quiet[row] >= QUIET:
+            is_open[row], quiet[row] = False, REFRACTORY
+            transition[m] = ACCEPTED if accepted else CLOSED
+    return transition

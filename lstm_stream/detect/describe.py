@@ -1,0 +1,68 @@
+"""Events in words a technician understands."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+
+from lstm_stream.records import ChannelEvidence, View
+
+
+def event_id(group: str, sensor: str, view: str, opened: float, state: str) -> str:
+    """The same cause gives the same id, in every process: a repeat is recognisable."""
+    cause = f"{group}\x00{sensor}\x00{view}\x00{opened:.6f}"
+    return f"{hashlib.sha256(cause.encode()).hexdigest()[:16]}-{state}"
+
+
+def number(value: float | None) -> str:
+    """A value as a person writes it."""
+    return "nothing" if value is None or not math.isfinite(value) else f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """`3 h 20 min` rather than 12000."""
+    for unit, size, finer, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if seconds >= size:
+            whole, rest = divmod(round(seconds / part), size // part)
+            return f"{whole} {unit} {rest} {finer}" if rest else f"{whole} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def leading(channels: Mapping[str, ChannelEvidence]) -> list[str]:
+    """The channels that carry the alarm: the largest contribution and those at least half as large, three at most."""
+    ranked = sorted(channels, key=lambda name: -channels[name].contribution)
+    most = channels[ranked[0]].contribution
+    return [name for name in ranked[:3] if most == 0 or channels[name].contribution >= 0.5 * most]
+
+
+def opened(
+    view: View, channels: Mapping[str, ChannelEvidence], run: Mapping[str, int], usual: Mapping[str, str]
+) -> str:
+    """Why an alarm opened; `run` counts identical values in a row, `usual` compares smoothed with usual levels."""
+    names = leading(channels)
+    if view is View.STUCK:
+        name = names[0]
+        return (
+            f"{name} has repeated {number(channels[name].actual)} for {run[name]} samples, far longer than ever before"
+        )
+    if view is View.BURST:
+        return f"{' and '.join(names)}: unsteady, forecast after forecast misses by more than usual"
+    if view is View.LEVEL:
+        return ", ".join(f"{name} {usual[name]}" for name in names)
+    return ", ".join(
+        f"{name} is {number(e.actual)} where {number(e.expected)} was expected ({number(e.lower)} to {number(e.upper)})"
+        for name, e in ((name, channels[name]) for name in names)
+    )
+
+
+def closed(accepted: bool, lasted: float, peak: float, threshold: float) -> str:
+    """Why an alarm closed."""
+    if accepted:
+        return f"accepted as the new normal after {duration(lasted)}"
+    return f"back to normal after {duration(lasted)}; highest score {peak:.1f}, threshold {threshold:.1f}"
+
+
+def silent(usual: float) -> str:
+    """Why a silence opened."""
+    return f"no samples, where one came every {duration(usual)}"

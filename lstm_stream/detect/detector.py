@@ -1,0 +1,324 @@
+"""The line of one group's sensors: samples in, verdicts out; it owns every number known of them.
+
+    scale -> views of the awaited forecast -> score -> decide -> remember -> LSTM step -> next forecast
+
+No I/O and no wall clock: time comes with the samples. A sensor's verdicts depend on its own samples in their order
+(with `weights: shared`, also on the group's), never on its name, its row or its batch: promise 1.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_stream.config import Group
+from lstm_stream.detect import alarm, calibration, describe, errors, freeze, history, levels, scaling, silence
+from lstm_stream.detect.inputs import elapse, inputs
+from lstm_stream.detect.retraining import Learner, SharedLearner, Trainer
+from lstm_stream.detect.state import CALIBRATED, SlotArrays, fields, lstm_shape
+from lstm_stream.lstm import kernels, params
+from lstm_stream.records import ChannelEvidence, Event, Samples, Verdicts, View
+
+CALIBRATE_FROM = 128  # samples: the first weights are adopted, errors are worth remembering
+
+WIDEST = 30.0  # scaled units: sinh of it still is a number
+
+F8 = NDArray[np.float64]
+
+
+class Observation(NamedTuple):
+    """M samples as the views see them."""
+
+    u: F8  # (M, D) scaled values
+    x: NDArray[np.float32]  # (M, I) inputs of the LSTM
+    gap: NDArray[np.float32]  # (M,) the elapsed-time input
+    center: F8  # (M, D)
+    scale: F8  # (M, D)
+    error: F8  # (M, D) usual forecast error, scaled
+    statistic: F8  # (M, CALIBRATED)
+    share: F8  # (M, CALIBRATED, D) each channel's part of each view's statistic; the last is the stuck view's
+    stuck: F8  # (M,)
+
+
+class Decision(NamedTuple):
+    """What is made of it."""
+
+    score: F8  # (M,)
+    threshold: F8
+    leading: NDArray[np.int8]  # View
+    transition: NDArray[np.int8]
+
+
+class Detector:
+    """All sensors of one group with the same channels."""
+
+    def __init__(self, name: str, channels: tuple[str, ...], group: Group, trainer: Trainer) -> None:
+        self.name = name
+        self.channels = channels
+        self.group = group
+        self.sensors: list[str | None] = []  # by slot
+        self.listening_since = -np.inf  # data time before which a silence is ours, not the sensor's
+        self.arrays = SlotArrays(fields(len(channels), group), 1)
+        self._initial = params.initial(lstm_shape(len(channels), group), group.model.seed)
+        shared = group.model.weights == "shared"
+        self.learner = (SharedLearner if shared else Learner)(group, self.arrays, trainer)
+        if isinstance(self.learner, SharedLearner):
+            self.learner.weights[0] = self._initial
+
+    # --- sensors and rows
+
+    def add(self, sensor: str) -> int:
+        """A row for a new sensor."""
+        slot = self.sensors.index(None) if None in self.sensors else len(self.sensors)
+        if slot == len(self.sensors):
+            self.sensors.append(sensor)
+            self.arrays.grow(len(self.sensors))
+        self.sensors[slot] = sensor
+        if not isinstance(self.learner, SharedLearner):
+            self.learner.weights[slot] = self._initial
+        return slot
+
+    def remove(self, slot: int) -> None:
+        """Forget a sensor; its row is free again."""
+        self.sensors[slot] = None
+        self.learner.forget(slot)
+        self.arrays.reset(slot)
+
+    def counts(self) -> dict[str, int]:
+        """Sensors by what they are doing now."""
+        a, n = self.arrays, len(self.sensors)
+        known = a.count[:n] > 0
+        silent = known & ~np.isnan(a.silent_since[:n])
+        alarmed = known & ~silent & a.open[:n]
+        warming = known & ~silent & ~alarmed & (a.count[:n] < self.group.warmup)
+        watching = known & ~silent & ~alarmed & ~warming
+        states = {"warming": warming, "watching": watching, "alarmed": alarmed, "silent": silent}
+        return {state: int(mask.sum()) for state, mask in states.items()}
+
+    # --- the line
+
+    def process(self, samples: Samples) -> tuple[Verdicts, list[Event]]:
+        """Score M samples in arrival order; a slot may occur several times, its times increasing.
+
+        Returns the verdicts, row by row, and the events of alarms that opened or closed.
+        """
+        verdicts = empty_verdicts(len(samples), len(self.channels))
+        events: list[Event] = []
+        start = 0
+        while start < len(samples):
+            limit = self.learner.until_boundary()
+            stop = len(samples) if limit is None else min(len(samples), start + limit)
+            for rows in waves(samples.slot[start:stop]):
+                events += self._step(samples, verdicts, rows + start)
+            start = stop
+        return verdicts, events
+
+    def _step(self, samples: Samples, verdicts: Verdicts, rows: NDArray[np.intp]) -> list[Event]:
+        """One sample each of distinct sensors: `rows` of the batch."""
+        slot, time, values = samples.slot[rows], samples.time[rows], samples.values[rows]
+        self.learner.before(slot)
+        events = self._end_silence(slot, time)
+        seen = self._observe(slot, time, values)
+        decided = self._decide(slot, time, seen)
+        self._write(verdicts, rows, slot, seen, decided)
+        for m in np.flatnonzero(decided.transition):
+            evidence = self._evidence(values[m], verdicts, int(rows[m]))
+            events.append(
+                self._event(int(slot[m]), float(time[m]), int(decided.transition[m]), evidence, verdicts, rows[m])
+            )
+        self._advance(slot, time, seen, decided)
+        return events
+
+    def _observe(self, slot: NDArray[np.int32], time: F8, values: F8) -> Observation:
+        """Scale the samples and look at them through every view."""
+        a = self.arrays
+        gap = elapse(slot, time, a.time, a.interval, a.gap, a.count)
+        center, scale = np.empty_like(values), np.empty_like(values)
+        u = scaling.standardise(slot, values, a.seen, a.mean, a.variance, a.open, center, scale)
+        x = inputs(slot, u, time, gap, a.last)
+        statistic = np.empty((len(slot), CALIBRATED))
+        share = np.zeros((len(slot), CALIBRATED, len(self.channels)))
+        error = np.sqrt(a.error[slot])
+        errors.error_views(slot, u, a.forecast, a.seen, a.open, a.error, a.burst, statistic, share)
+        levels.level_view(
+            slot, u, time, a.count, a.open, a.gram, a.moment, a.baseline, a.level, a.covariance, statistic, share
+        )
+        stuck = freeze.stuck_view(slot, values, a.raw, a.run, a.longest, a.changes, share[:, View.STUCK - 1])
+        return Observation(u, x, gap, center, scale, error, statistic, share, stuck)
+
+    def _decide(self, slot: NDArray[np.int32], time: F8, seen: Observation) -> Decision:
+        """Score, compare with what the budget allows, step the alarms."""
+        a = self.arrays
+        leading = np.empty(len(slot), np.int8)
+        score = calibration.score(slot, seen.statistic, a.fit, leading)
+        threshold = calibration.thresholds(slot, a.interval, self.group.false_alarms)
+        threshold[a.count[slot] < self.group.warmup] = np.inf
+        frozen = (seen.stuck >= 1) & np.isfinite(threshold)
+        frozen[frozen] = (seen.stuck * threshold > score)[frozen]
+        score[frozen] = (seen.stuck * threshold)[frozen]
+        leading[frozen] = View.STUCK
+        accept = self.group.accept_after
+        transition = alarm.decide(
+            slot, time, score, threshold, leading, accept, a.open, a.opened, a.peak, a.quiet, a.leading
+        )
+        return Decision(score, threshold, leading, transition)
+
+    def _write(
+        self, verdicts: Verdicts, rows: NDArray[np.intp], slot: NDArray[np.int32], seen: Observation, decided: Decision
+    ) -> None:
+        """The verdicts of these rows, in the channels' own units."""
+        a = self.arrays
+        forecast = a.forecast[slot].astype(np.float64)
+        half = seen.error * calibration.band(slot, decided.threshold, a.fit)[:, None]
+        verdicts.expected[rows] = seen.center + seen.scale * np.sinh(forecast)
+        verdicts.lower[rows] = seen.center + seen.scale * np.sinh(np.maximum(forecast - half, -WIDEST))
+        verdicts.upper[rows] = seen.center + seen.scale * np.sinh(np.minimum(forecast + half, WIDEST))
+        verdicts.score[rows], verdicts.threshold[rows] = decided.score, decided.threshold
+        verdicts.view[rows], verdicts.anomaly[rows] = decided.leading, a.open[slot]
+        share = seen.share[np.arange(len(rows)), np.maximum(decided.leading, 1) - 1]
+        total = share.sum(axis=1, keepdims=True)
+        verdicts.contribution[rows] = np.divide(share, total, out=np.zeros_like(share), where=total > 0)
+
+    def _advance(self, slot: NDArray[np.int32], time: F8, seen: Observation, decided: Decision) -> None:
+        """Remember the samples, step the LSTM to its next forecast, and see whether a retraining is due."""
+        a = self.arrays
+        normal = ~a.open[slot]
+        learning = normal & (a.count[slot] >= CALIBRATE_FROM)
+        closing = decided.transition >= alarm.CLOSED
+        calibration.remember(slot, seen.statistic, learning, closing, a.histogram, a.fit, a.maximum, a.block)
+        history.append(
+            slot, a.count, time, seen.u, seen.gap, normal, a.past_time, a.past_value, a.past_gap, a.learnable
+        )
+        kernels.step_rows(slot, self.learner.weights, seen.x, a.lstm, a.forecast)
+        a.count[slot] += 1
+        self.learner.after(slot)
+
+    # --- silence
+
+    def silences(self, now: float) -> list[Event]:
+        """Events of the sensors that have fallen silent by data time `now`."""
+        a, slots = self.arrays, np.arange(len(self.sensors), dtype=np.int32)
+        since = np.maximum(a.time[slots], self.listening_since)
+        due = silence.deadline(since, a.interval[slots], a.gap[slots], a.count[slots])
+        quiet = slots[(due < now) & np.isnan(a.silent_since[slots])]
+        a.silent_since[quiet] = due[quiet]
+        return [self._silence(int(slot), None) for slot in quiet]
+
+    def _end_silence(self, slot: NDArray[np.int32], time: F8) -> list[Event]:
+        """A sample ends its sensor's silence; one that nobody saw begin is reported with its begin and its end."""
+        a = self.arrays
+        known = ~np.isnan(a.silent_since[slot])
+        due = silence.deadline(a.time[slot], a.interval[slot], a.gap[slot], a.count[slot])
+        unseen = ~known & (due < time) & (a.time[slot] >= self.listening_since)
+        if not (known.any() or unseen.any()):
+            return []
+        a.silent_since[slot[unseen]] = due[unseen]
+        events = [self._silence(int(s), None) for s in slot[unseen]]
+        both = known | unseen
+        events += [self._silence(int(s), float(t)) for s, t in zip(slot[both], time[both], strict=True)]
+        a.silent_since[slot[both]] = np.nan
+        return events
+
+    def _silence(self, slot: int, closed: float | None) -> Event:
+        a = self.arrays
+        began = float(a.silent_since[slot])
+        usual = describe.silent(float(a.interval[slot]))
+        ended = "" if closed is None else f"samples again after {describe.duration(closed - float(a.time[slot]))}"
+        return self._make_event(slot, View.SILENCE, began, closed, ended or usual, 0.0, 0.0, {})
+
+    # --- events
+
+    def _evidence(self, values: F8, verdicts: Verdicts, row: int) -> dict[str, ChannelEvidence]:
+        columns = (values, verdicts.expected[row], verdicts.lower[row], verdicts.upper[row])
+        return {
+            name: ChannelEvidence(*[finite(c[j]) for c in columns], contribution=float(verdicts.contribution[row, j]))
+            for j, name in enumerate(self.channels)
+        }
+
+    def _event(
+        self,
+        slot: int,
+        time: float,
+        transition: int,
+        evidence: dict[str, ChannelEvidence],
+        verdicts: Verdicts,
+        row: int,
+    ) -> Event:
+        a = self.arrays
+        view, threshold = View(int(a.leading[slot])), float(verdicts.threshold[row])
+        began = float(a.opened[slot])
+        if transition == alarm.OPENED:
+            runs = {name: int(a.run[slot, j]) for j, name in enumerate(self.channels)}
+            reason = describe.opened(view, evidence, runs, self._usual(slot, time))
+            return self._make_event(slot, view, began, None, reason, float(verdicts.score[row]), threshold, evidence)
+        peak = float(a.peak[slot])
+        reason = describe.closed(transition == alarm.ACCEPTED, time - began, peak, threshold)
+        return self._make_event(slot, view, began, time, reason, peak, threshold, evidence)
+
+    def _usual(self, slot: int, time: float) -> dict[str, str]:
+        """Each channel's smoothed level beside what is usual at this time, in words."""
+        a = self.arrays
+        fitted = levels.fitted(time, a.baseline[slot])
+        scale = [
+            scaling.scale_of(*moments) for moments in zip(a.mean[slot], a.variance[slot], a.seen[slot], strict=True)
+        ]
+        usual = a.mean[slot] + scale * np.sinh(fitted)
+        level = a.mean[slot] + scale * np.sinh(fitted + a.level[slot])
+        return {
+            name: f"averages {describe.number(level[j])} where {describe.number(usual[j])} is usual at this time"
+            for j, name in enumerate(self.channels)
+        }
+
+    def _make_event(
+        self,
+        slot: int,
+        view: View,
+        opened: float,
+        closed: float | None,
+        reason: str,
+        score: float,
+        threshold: float,
+        channels: dict[str, ChannelEvidence],
+    ) -> Event:
+        sensor, name = str(self.sensors[slot]), view.name.lower()
+        state: Literal["opened", "closed"] = "opened" if closed is None else "closed"
+        identity = describe.event_id(self.name, sensor, name, opened, state)
+        generation = int(self.arrays.generation[slot])
+        return Event(
+            identity, sensor, self.name, state, name, reason, opened, closed, score, threshold, generation, channels
+        )
+
+
+def finite(value: float) -> float | None:
+    """None for what is absent or unknown."""
+    return float(value) if np.isfinite(value) else None
+
+
+def empty_verdicts(samples: int, channels: int) -> Verdicts:
+    """Room for the verdicts of M samples of D channels."""
+    wide = [np.empty((samples, channels)) for _ in range(4)]
+    return Verdicts(
+        expected=wide[0],
+        lower=wide[1],
+        upper=wide[2],
+        contribution=wide[3],
+        score=np.empty(samples),
+        threshold=np.empty(samples),
+        view=np.empty(samples, np.int8),
+        anomaly=np.empty(samples, np.bool_),
+    )
+
+
+def waves(slot: NDArray[np.int32]) -> list[NDArray[np.intp]]:
+    """Split a batch into rows of distinct sensors: the k-th wave holds each sensor's k-th sample, in arrival order."""
+    if len(slot) == 1:
+        return [np.zeros(1, np.intp)]
+    order = np.argsort(slot, kind="stable")
+    ordered = slot[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    rank = np.empty(len(slot), np.intp)
+    rank[order] = np.arange(len(slot)) - np.repeat(starts, np.diff(np.r_[starts, len(slot)]))
+    by_rank = np.argsort(rank, kind="stable")
+    return np.split(by_rank, np.cumsum(np.bincount(rank))[:-1])

@@ -1,0 +1,237 @@
+"""Which sensor is which row: from readings with names to batches with slots, and back to events.
+
+    Reading(sensor, group, time, values) -> Detector of (group, channels), slot -> Samples
+
+A group's channels are learned: a sensor begins with those of its first reading, and while it is warming up a new
+channel moves it, from the start, to the detector of the larger set. Later, unknown channels are rejected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm_stream.config import Group, Limits
+from lstm_stream.detect.detector import Detector
+from lstm_stream.detect.retraining import Round, Trainer
+from lstm_stream.records import Event, Reading, Reason, Rejection, Samples, Verdicts
+
+Key = tuple[str, tuple[str, ...]]  # group, channels
+
+
+@dataclass(slots=True)
+class Member:
+    """Where a sensor lives, and how far it has come."""
+
+    detector: Detector
+    slot: int
+    latest: float = -np.inf  # time of its last accepted reading
+    accepted: int = 0
+
+
+class Batch(NamedTuple):
+    """One detector's part of a call: row k of samples and verdicts is reading number which[k]."""
+
+    detector: Detector
+    which: list[int]
+    samples: Samples
+    verdicts: Verdicts
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of some readings."""
+
+    batches: list[Batch] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    rejections: list[tuple[int, Rejection]] = field(default_factory=list)  # (reading's index, why)
+
+
+class Packed(NamedTuple):
+    """One sensor's whole state, to be stored or sent elsewhere."""
+
+    group: str
+    sensor: str
+    channels: tuple[str, ...]
+    signature: str
+    state: bytes
+
+
+class Fleet:
+    """All sensors of all groups."""
+
+    def __init__(self, groups: Mapping[str, Group], limits: Limits, trainer: Trainer) -> None:
+        self._groups = groups
+        self._limits = limits
+        self._trainer = trainer
+        self._members: dict[tuple[str, str], Member] = {}
+        self._dirty: set[tuple[str, str]] = set()
+        self.detectors: dict[Key, Detector] = {}
+        self.latest = -np.inf  # data time of the whole fleet
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    # --- the line
+
+    def process(self, readings: Sequence[Reading]) -> Outcome:
+        """Score readings in arrival order. What cannot be accepted is in the outcome's rejections, with its reason."""
+        outcome = Outcome()
+        moved: list[tuple[Detector, int]] = []
+        accepted: dict[Key, list[tuple[int, int]]] = {}  # (reading's index, slot)
+        for index, reading in enumerate(readings):
+            member = self._accept(index, reading, outcome, moved)
+            if member is not None:
+                key = (reading.group, member.detector.channels)
+                accepted.setdefault(key, []).append((index, member.slot))
+                self._dirty.add((reading.group, reading.sensor))
+        for key, rows in accepted.items():
+            self._score(self.detectors[key], rows, readings, outcome)
+        for detector, slot in moved:
+            detector.remove(slot)
+        return outcome
+
+    def _score(
+        self, detector: Detector, rows: list[tuple[int, int]], readings: Sequence[Reading], outcome: Outcome
+    ) -> None:
+        index = [i for i, _ in rows]
+        samples = to_samples([readings[i] for i in index], [slot for _, slot in rows], detector.channels)
+        verdicts, events = detector.process(samples)
+        outcome.batches.append(Batch(detector, index, samples, verdicts))
+        outcome.events += events
+        self.latest = max(self.latest, float(samples.time.max()))
+
+    def _accept(
+        self, index: int, reading: Reading, outcome: Outcome, moved: list[tuple[Detector, int]]
+    ) -> Member | None:
+        """The member that the reading steps, or None with a rejection."""
+        name = (reading.group, reading.sensor)
+        member = self._members.get(name)
+        if member is None:
+            rejection = self._admission(reading)
+            if rejection is not None:
+                outcome.rejections.append((index, rejection))
+                return None
+            member = self._members[name] = self._enter(reading, tuple(sorted(reading.values)))
+        elif reading.time <= member.latest:
+            outcome.rejections.append((index, stale(reading, member.latest)))
+            return None
+        unknown = reading.values.keys() - set(member.detector.channels)
+        if unknown:
+            union = tuple(sorted({*member.detector.channels, *reading.values}))
+            if member.accepted < self._groups[reading.group].warmup and len(union) <= self._limits.channels:
+                moved.append((member.detector, member.slot))
+                member = self._members[name] = self._enter(reading, union)
+            else:
+                outcome.rejections.append((index, unknown_channels(reading, unknown)))
+                if len(unknown) == len(reading.values):
+                    return None
+        member.latest = reading.time
+        member.accepted += 1
+        return member
+
+    def _admission(self, reading: Reading) -> Rejection | None:
+        """Why a new sensor cannot be admitted; None if it can."""
+        if len(self._members) >= self._limits.sensors:
+            detail = f"{reading.sensor!r} is one sensor too many; raise limits.sensors (now {self._limits.sensors})"
+            return Rejection(Reason.TOO_MANY_SENSORS, detail)
+        if len(reading.values) > self._limits.channels:
+            detail = f"{len(reading.values)} channels; exclude some or raise limits.channels ({self._limits.channels})"
+            return Rejection(Reason.TOO_MANY_CHANNELS, detail)
+        return None
+
+    def _enter(self, reading: Reading, channels: tuple[str, ...]) -> Member:
+        detector = self._detector((reading.group, channels))
+        return Member(detector, detector.add(reading.sensor))
+
+    def _detector(self, key: Key) -> Detector:
+        if key not in self.detectors:
+            name, channels = key
+            self.detectors[key] = Detector(name, channels, self._groups[name], self._trainer)
+        return self.detectors[key]
+
+    # --- time and counts
+
+    def silences(self, now: float) -> list[Event]:
+        """Events of sensors that have fallen silent by data time `now`."""
+        events = [event for detector in self.detectors.values() for event in detector.silences(now)]
+        self._dirty.update((event.group, event.sensor) for event in events)
+        return events
+
+    def listen_from(self, since: float) -> None:
+        """Nothing was heard before data time `since`: that silence was ours."""
+        for detector in self.detectors.values():
+            detector.listening_since = since
+
+    def counts(self) -> dict[str, int]:
+        """Sensors by what they are doing now: warming, watching, alarmed, silent."""
+        result = {"warming": 0, "watching": 0, "alarmed": 0, "silent": 0}
+        for detector in self.detectors.values():
+            for state, count in detector.counts().items():
+                result[state] += count
+        return result
+
+    def take_rounds(self) -> list[Round]:
+        """The retraining rounds finished since the last call."""
+        rounds: list[Round] = []
+        for detector in self.detectors.values():
+            rounds += detector.learner.rounds
+            detector.learner.rounds.clear()
+        return rounds
+
+    # --- state in and out
+
+    def pack(self, all_sensors: bool = False) -> Iterator[Packed]:
+        """The state of the sensors that changed since the last call (or of all), then of the groups that share."""
+        for group, sensor in self._members if all_sensors else list(self._dirty):
+            member = self._members[(group, sensor)]
+            d = member.detector
+            yield Packed(group, sensor, d.channels, d.arrays.signature, d.arrays.pack(member.slot))
+        self._dirty.clear()
+        for (group, channels), detector in self.detectors.items():
+            common = detector.learner.pack()
+            if common is not None:
+                yield Packed(group, "", channels, *common)
+
+    def unpack(self, packed: Packed) -> None:
+        """Take a packed sensor in. Raises ValueError where its layout or group is not that of this configuration."""
+        if packed.group not in self._groups:
+            raise ValueError(f"group {packed.group!r} is not in the configuration")
+        detector = self._detector((packed.group, packed.channels))
+        if packed.sensor == "":
+            detector.learner.unpack(packed.signature, packed.state)
+            return
+        if packed.signature != detector.arrays.signature:
+            raise ValueError(f"group {packed.group!r} had another model, history or version when the state was saved")
+        slot = detector.add(packed.sensor)
+        detector.arrays.unpack(slot, packed.state)
+        detector.learner.resume(slot)
+        a = detector.arrays
+        latest = float(a.time[slot])
+        self._members[(packed.group, packed.sensor)] = Member(detector, slot, latest, int(a.count[slot]))
+        self.latest = max(self.latest, latest)
+
+
+def to_samples(readings: Sequence[Reading], slots: Sequence[int], channels: tuple[str, ...]) -> Samples:
+    """Readings as arrays; a channel that a reading lacks is NaN."""
+    values = np.array([[r.values.get(name, np.nan) for name in channels] for r in readings], np.float64)
+    times = np.array([r.time for r in readings], np.float64)
+    return Samples(np.array(slots, np.int32), times, values.reshape(len(readings), len(channels)))
+
+
+def stale(reading: Reading, latest: float) -> Rejection:
+    """Why a reading that is not newer than the last one is refused: it must not step the state twice."""
+    if reading.time == latest:
+        return Rejection(Reason.DUPLICATE, f"{reading.sensor!r} already has a sample of this time")
+    detail = f"{reading.sensor!r}: {latest - reading.time:.3f} s older than its last sample"
+    return Rejection(Reason.OUT_OF_ORDER, detail)
+
+
+def unknown_channels(reading: Reading, unknown: set[str]) -> Rejection:
+    """Why channels that appear after warm-up are left out."""
+    names = ", ".join(sorted(unknown)[:5])
+    detail = f"{reading.sensor!r}: {names} appeared after warm-up; forget the sensor to take them in"
+    return Rejection(Reason.UNKNOWN_CHANNEL, detail)

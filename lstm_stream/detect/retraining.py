@@ -1,0 +1,299 @@
+"""When to retrain, with what, and whether to adopt: champion against challenger.
+
+A round is a pure function of a sensor's recent history and its weights, started and adopted at fixed numbers of its
+own samples, so that a replay, a restart and another batching all learn the same at the same place. In between, the
+trainer thread computes and the line goes on; only a round that is overdue makes the line wait, for `patience` at most.
+
+            count = n                        count = n + lag
+    ──────────┬────────────────────────────────┬──────────▶ samples
+        snapshot ──▶ trainer: train, compare ──▶ adopt the better weights, rebuild the state
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, TimeoutError
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_stream.config import Group, Retraining
+from lstm_stream.detect.history import sequence
+from lstm_stream.detect.state import SlotArrays, lstm_shape, shared_fields
+from lstm_stream.lstm import kernels, training
+
+log = logging.getLogger(__name__)
+
+FIRST = 64  # samples before the first round
+HELD_BACK = 0.2  # of a window, its newest part: compared on, never trained on
+REBUILD = 256  # samples from which the state is rebuilt after an adoption
+MINIMUM = 16  # held-back targets below which nothing is adopted
+POOL = 64  # sensors whose windows train shared weights
+OPEN, KEEP, ADOPT = 0, 1, 2  # how a shared round was settled
+
+
+class Job(NamedTuple):
+    """All that a round needs, copied out of the state: B sequences of N samples."""
+
+    weights: NDArray[np.float32]  # (P,)
+    x: NDArray[np.float32]  # (B, N, I)
+    target: NDArray[np.float32]  # (B, N, D)
+    hidden: int
+    settings: Retraining
+
+
+class Round(NamedTuple):
+    """What became of a round; `weights` is None where the champion stays."""
+
+    result: str  # adopted | rejected | late | failed
+    seconds: float = 0.0
+    champion: float = np.nan  # held-back loss
+    challenger: float = np.nan
+    weights: NDArray[np.float32] | None = None
+
+
+def is_due(count: int, every: int) -> bool:
+    """A round starts at 64, 128, 256 ... samples while the sensor is new, then at every multiple of `every`."""
+    return count >= FIRST and (count % every == 0 or (count < every and count & (count - 1) == 0))
+
+
+def train(job: Job) -> Round:
+    """Train a challenger on the older part of the window and compare it with the champion on the newest."""
+    began = time.perf_counter()
+    split = int(job.x.shape[1] * (1 - HELD_BACK))
+    if np.isfinite(job.target[:, split:]).sum() < MINIMUM:
+        return Round("rejected", time.perf_counter() - began)
+    s, challenger = job.settings, job.weights.copy()
+    training.train(challenger, job.x[:, :split], job.target[:, :split], job.hidden, s.epochs, s.learning_rate, s.clip)
+    champion_loss = training.evaluate(job.weights, job.x, job.target, job.hidden, split)
+    challenger_loss = training.evaluate(challenger, job.x, job.target, job.hidden, split)
+    better = challenger_loss <= champion_loss  # False for NaN
+    return Round(
+        "adopted" if better else "rejected",
+        time.perf_counter() - began,
+        champion_loss,
+        challenger_loss,
+        challenger if better else None,
+    )
+
+
+class Trainer:
+    """One thread that trains; shared by all groups."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+
+    def open(self) -> None:
+        """Start the thread."""
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="trainer")
+
+    def close(self) -> None:
+        """Drop what is waiting, finish what is running."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def submit(self, job: Job) -> Future[Round]:
+        """Queue a round."""
+        if self._pool is None:
+            raise RuntimeError("the trainer is not open")
+        return self._pool.submit(train, job)
+
+
+class Learner:
+    """The rounds of one group's sensors with weights of their own."""
+
+    def __init__(self, group: Group, arrays: SlotArrays, trainer: Trainer) -> None:
+        self._settings = group.retraining
+        self._hidden = group.model.hidden
+        self._arrays = arrays
+        self._trainer = trainer
+        self._under_way: dict[int, Future[Round]] = {}
+        self.rounds: list[Round] = []  # finished since they were last taken
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """(S, P), one vector a sensor."""
+        return self._arrays.weights
+
+    def until_boundary(self) -> int | None:
+        """How many samples of the group may pass before `before` must be asked again; None: any number."""
+        return None
+
+    def before(self, slots: NDArray[np.int32]) -> None:
+        """Adopt what is due before these (distinct) sensors' next samples."""
+        a = self._arrays
+        for slot in slots[a.adopt_at[slots] == a.count[slots]]:
+            self._adopt(int(slot))
+
+    def after(self, slots: NDArray[np.int32]) -> None:
+        """Start the rounds that are due after these (distinct) sensors' samples; none while an alarm is open."""
+        if not self._settings.enabled:
+            return
+        a = self._arrays
+        for slot in slots[(a.count[slots] >= FIRST) & ~a.open[slots]]:
+            if a.adopt_at[slot] < 0 and is_due(int(a.count[slot]), self._settings.every):
+                a.adopt_at[slot] = a.count[slot] + min(self._settings.lag, self._settings.every - 1)
+                self._under_way[int(slot)] = self._trainer.submit(self._job(int(slot), int(a.count[slot])))
+
+    def forget(self, slot: int) -> None:
+        """The sensor is gone; so is its round."""
+        self._under_way.pop(slot, None)
+
+    def resume(self, slot: int) -> None:
+        """Start again, from the restored ring, the round that was under way when the state was saved."""
+        a = self._arrays
+        if a.adopt_at[slot] >= 0:
+            started = int(a.adopt_at[slot]) - min(self._settings.lag, self._settings.every - 1)
+            self._under_way[slot] = self._trainer.submit(self._job(slot, started))
+
+    def pack(self) -> tuple[str, bytes] | None:
+        """What the group keeps beside its sensors, as (signature, bytes); None if nothing."""
+        return None
+
+    def unpack(self, signature: str, state: bytes) -> None:  # noqa: ARG002 - there is nothing to unpack
+        """The inverse of `pack`. Raises ValueError if the layout is another."""
+        raise ValueError("the state has weights shared by the group, the configuration gives each sensor its own")
+
+    def _weights_of(self, slot: int) -> NDArray[np.float32]:
+        return self.weights[slot]
+
+    def _job(self, slot: int, stop: int) -> Job:
+        x, target = self._sequence(slot, max(0, stop - self._settings.history), stop)
+        return Job(self.weights[slot].copy(), x[None], target[None], self._hidden, self._settings)
+
+    def _sequence(self, slot: int, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        a = self._arrays
+        return sequence(start, stop, a.past_time[slot], a.past_value[slot], a.past_gap[slot], a.learnable[slot])
+
+    def _adopt(self, slot: int) -> None:
+        a = self._arrays
+        a.adopt_at[slot] = -1
+        done = collect(self._under_way.pop(slot), self._settings.patience)
+        self.rounds.append(done)
+        if done.weights is not None:
+            self.weights[slot] = done.weights
+            self.rebuild(slot)
+            a.generation[slot] += 1
+
+    def rebuild(self, slot: int) -> None:
+        """Run the sensor's current weights over its recent window: state and forecast as if they had always been so."""
+        a = self._arrays
+        count = int(a.count[slot])
+        x, _ = self._sequence(slot, max(0, count - min(REBUILD, a.past_time.shape[1])), count)
+        forecast = np.empty((len(x), a.forecast.shape[1]), np.float32)
+        a.lstm[slot] = 0
+        kernels.run_sequence(self._weights_of(slot), x, a.lstm[slot], forecast)
+        a.forecast[slot] = forecast[-1]
+
+
+class SharedLearner(Learner):
+    """The rounds of one group whose sensors share one weight vector.
+
+    Rounds are started and adopted at fixed numbers of the group's samples, in arrival order. An adoption rebuilds a
+    sensor's state at that sensor's next sample, so that a large fleet does not pause.
+    """
+
+    def __init__(self, group: Group, arrays: SlotArrays, trainer: Trainer) -> None:
+        super().__init__(group, arrays, trainer)
+        size = lstm_shape(arrays.forecast.shape[1], group).size
+        self.common = SlotArrays(shared_fields(size), 1)
+        self._round: Future[Round] | None = None
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """(1, P)."""
+        return self.common.weights
+
+    def until_boundary(self) -> int | None:
+        """Samples of the group until the next start or adoption of a round."""
+        c = self.common
+        marks = [int(m) for m in (c.adopt_at[0], c.next_round[0]) if m > c.total[0]]
+        return min(marks) - int(c.total[0]) if marks else None
+
+    def before(self, slots: NDArray[np.int32]) -> None:
+        """Adopt the round that is due; rebuild the states that still belong to older weights."""
+        c, a = self.common, self._arrays
+        if c.adopt_at[0] == c.total[0]:
+            c.adopt_at[0] = -1
+            self.settle()
+            if c.settled[0] == ADOPT:
+                c.weights[0] = c.challenger[0]
+                c.generation[0] += 1
+            c.settled[0] = OPEN
+        for slot in slots[a.generation[slots] != c.generation[0]]:
+            if a.count[slot] > 0:
+                self.rebuild(int(slot))
+            a.generation[slot] = c.generation[0]
+
+    def after(self, slots: NDArray[np.int32]) -> None:
+        """Count the samples; start a round where one is due."""
+        c = self.common
+        c.total[0] += len(slots)
+        if self._settings.enabled and c.next_round[0] <= c.total[0]:
+            ready = np.flatnonzero((self._arrays.count >= FIRST) & ~self._arrays.open)[:POOL]
+            sensors = max(1, int((self._arrays.count > 0).sum()))
+            if len(ready) and c.adopt_at[0] < 0:
+                self._round = self._trainer.submit(self._pooled(ready))
+                c.adopt_at[0] = c.total[0] + sensors * self._settings.lag
+            c.next_round[0] = c.total[0] + sensors * (self._settings.every if len(ready) else FIRST)
+
+    def settle(self) -> None:
+        """Wait for the round under way and keep its outcome in `common`, where it can be saved."""
+        if self._round is not None:
+            done = collect(self._round, self._settings.patience)
+            self._round = None
+            self.rounds.append(done)
+            self.common.settled[0] = KEEP if done.weights is None else ADOPT
+            if done.weights is not None:
+                self.common.challenger[0] = done.weights
+
+    def pack(self) -> tuple[str, bytes] | None:
+        """The shared weights; waits for the round under way, whose outcome is saved with them."""
+        self.settle()
+        return self.common.signature, self.common.pack(0)
+
+    def unpack(self, signature: str, state: bytes) -> None:
+        """The inverse of `pack`. Raises ValueError if the layout is another."""
+        if signature != self.common.signature:
+            raise ValueError("the shared weights were saved by another model or version")
+        self.common.unpack(0, state)
+
+    def forget(self, slot: int) -> None:
+        """The sensor is gone; the group's round goes on."""
+
+    def resume(self, slot: int) -> None:
+        """Nothing is under way for a single sensor."""
+
+    def _weights_of(self, slot: int) -> NDArray[np.float32]:  # noqa: ARG002 - shared by all slots
+        return self.weights[0]
+
+    def _pooled(self, slots: NDArray[np.int64]) -> Job:
+        """Windows of several sensors, the shorter ones padded at the front without targets."""
+        windows = [
+            self._sequence(
+                int(s), max(0, int(self._arrays.count[s]) - self._settings.history), int(self._arrays.count[s])
+            )
+            for s in slots
+        ]
+        length = max(len(x) for x, _ in windows)
+        inputs, channels = windows[0][0].shape[1], windows[0][1].shape[1]
+        pooled_x = np.zeros((len(windows), length, inputs), np.float32)
+        pooled_target = np.full((len(windows), length, channels), np.nan, np.float32)
+        for k, (x, target) in enumerate(windows):
+            pooled_x[k, length - len(x) :], pooled_target[k, length - len(x) :] = x, target
+        return Job(self.weights[0].copy(), pooled_x, pooled_target, self._hidden, self._settings)
+
+
+def collect(future: Future[Round], patience: float) -> Round:
+    """The outcome of a round, waited for at most `patience` seconds; a failure is logged and changes nothing."""
+    try:
+        return future.result(timeout=patience)
+    except (TimeoutError, CancelledError):
+        future.cancel()
+        return Round("late")
+    except Exception:
+        log.exception("a retraining round failed; the weights stay as they are")
+        return Round("failed")

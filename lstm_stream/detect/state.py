@@ -1,0 +1,157 @@
+"""Everything the detector knows of its sensors, as arrays with one row a sensor.
+
+The fields are declared once, here; growing, packing to bytes, unpacking and the layout's signature follow from the
+declaration, so that a field cannot be forgotten in any of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_stream.config import Group
+from lstm_stream.detect.calibration import BINS, FIT
+from lstm_stream.detect.inputs import TERMS, input_count
+from lstm_stream.lstm.params import Shape
+
+VERSION = 1  # raise it when a field's meaning changes while its name and shape stay
+CALIBRATED = 4  # forecast, burst, level, and their combination
+
+
+class FieldSpec(NamedTuple):
+    """One array of the state: `shape` is that of one sensor's row."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...] = ()
+    fill: float = 0.0
+
+
+def lstm_shape(channels: int, group: Group) -> Shape:
+    """The network of a group with that many channels."""
+    return Shape(input_count(channels), group.model.hidden, channels)
+
+
+def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
+    """The arrays of a group with D channels; R is the length of the history ring."""
+    d, ring = channels, group.retraining.history + group.retraining.lag
+    own = (FieldSpec("weights", "f4", (lstm_shape(d, group).size,)),) if group.model.weights == "own" else ()
+    return (
+        FieldSpec("count", "i8"),  # samples processed
+        FieldSpec("time", "f8", (), -np.inf),  # of the last sample, unix s
+        FieldSpec("interval", "f8"),  # running mean of the time between samples, s
+        FieldSpec("gap", "f8"),  # decaying maximum of it, s
+        # scaling
+        FieldSpec("seen", "f8", (d,)),  # present values
+        FieldSpec("mean", "f8", (d,)),
+        FieldSpec("variance", "f8", (d,)),
+        FieldSpec("last", "f8", (d,), np.nan),  # last scaled value
+        FieldSpec("raw", "f8", (d,), np.nan),  # last value, for the freeze test
+        # LSTM
+        FieldSpec("lstm", "f4", (2 * group.model.hidden,)),  # [h | c]
+        FieldSpec("forecast", "f4", (d,), np.nan),  # scaled, awaits its observation
+        FieldSpec("generation", "i4"),
+        FieldSpec("adopt_at", "i8", (), -1),  # the count at which the round under way is adopted
+        *own,
+        # views
+        FieldSpec("error", "f8", (d,), 1.0),  # running mean square of the forecast error
+        FieldSpec("burst", "f8", (d,), 1.0),  # short-term mean of the squared standardised error
+        FieldSpec("gram", "f8", (TERMS, TERMS)),  # seasonal baseline: normal equations
+        FieldSpec("moment", "f8", (TERMS, d)),
+        FieldSpec("baseline", "f8", (TERMS, d)),
+        FieldSpec("level", "f8", (d,)),  # smoothed residual of the baseline
+        FieldSpec("covariance", "f8", (d, d)),  # of the level
+        FieldSpec("run", "i8", (d,)),  # identical values in a row
+        FieldSpec("longest", "f8", (d,)),  # decaying maximum of it
+        FieldSpec("changes", "i8", (d,)),
+        # calibration
+        FieldSpec("histogram", "f4", (CALIBRATED, BINS)),
+        FieldSpec("fit", "f8", (CALIBRATED, FIT)),
+        FieldSpec("maximum", "f8", (CALIBRATED,)),  # of the block under way
+        FieldSpec("block", "i8"),  # samples in it
+        # alarm
+        FieldSpec("open", "?"),
+        FieldSpec("opened", "f8"),  # data time, unix s
+        FieldSpec("peak", "f8"),  # highest score of the alarm, kept for the refractory time
+        FieldSpec("quiet", "i8"),  # samples below the threshold in a row
+        FieldSpec("leading", "i1"),  # View that opened it
+        FieldSpec("silent_since", "f8", (), np.nan),  # data time, unix s; NaN = not silent
+        # history
+        FieldSpec("past_time", "f8", (ring,)),
+        FieldSpec("past_value", "f4", (ring, d)),  # scaled
+        FieldSpec("past_gap", "f4", (ring,)),  # the elapsed-time input
+        FieldSpec("learnable", "?", (ring,)),
+    )
+
+
+def shared_fields(size: int) -> tuple[FieldSpec, ...]:
+    """What a group with shared weights (P = size) keeps once for all its sensors."""
+    return (
+        FieldSpec("weights", "f4", (size,)),
+        FieldSpec("generation", "i4"),
+        FieldSpec("total", "i8"),  # samples of the group
+        FieldSpec("next_round", "i8"),  # the total at which the next round starts
+        FieldSpec("adopt_at", "i8", (), -1),  # ... and the one under way is adopted
+        FieldSpec("settled", "i1"),  # whether its outcome is known, and which
+        FieldSpec("challenger", "f4", (size,)),
+    )
+
+
+class SlotArrays:
+    """The arrays of all fields with room for `capacity` sensors; `arrays.count[slot]` is a sensor's sample count."""
+
+    def __init__(self, specs: tuple[FieldSpec, ...], capacity: int = 16) -> None:
+        self.specs = specs
+        self.capacity = 0
+        self._arrays: dict[str, NDArray[Any]] = {s.name: np.zeros((0, *s.shape), s.dtype) for s in specs}
+        self.grow(capacity)
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        try:
+            return cast(NDArray[Any], self.__dict__["_arrays"][name])
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def grow(self, capacity: int) -> None:
+        """Make room for at least `capacity` sensors; views taken before are of the old arrays."""
+        if capacity <= self.capacity:
+            return
+        capacity = max(capacity, 2 * self.capacity)
+        for spec in self.specs:
+            new = np.full((capacity, *spec.shape), spec.fill, spec.dtype)
+            new[: self.capacity] = self._arrays[spec.name]
+            self._arrays[spec.name] = new
+        self.capacity = capacity
+
+    def reset(self, slot: int) -> None:
+        """Forget the sensor in this row."""
+        for spec in self.specs:
+            self._arrays[spec.name][slot] = spec.fill
+
+    def pack(self, slot: int) -> bytes:
+        """One sensor's state as bytes, to be unpacked by arrays of the same signature anywhere."""
+        return b"".join(self._arrays[spec.name][slot].tobytes() for spec in self.specs)
+
+    def unpack(self, slot: int, data: bytes) -> None:
+        """The inverse of `pack`. Raises ValueError if the length does not fit the layout."""
+        if len(data) != self.row_bytes:
+            raise ValueError(f"a packed sensor of this layout has {self.row_bytes} bytes, not {len(data)}")
+        start = 0
+        for spec in self.specs:
+            row = self._arrays[spec.name][slot : slot + 1]
+            row[:] = np.frombuffer(data, spec.dtype, row.size, start).reshape(row.shape)
+            start += row.nbytes
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory of one sensor."""
+        return sum(self._arrays[spec.name][:1].nbytes for spec in self.specs)
+
+    @property
+    def signature(self) -> str:
+        """Names the layout: equal signatures mean that packed sensors can be exchanged."""
+        text = ";".join(f"{s.name}:{s.dtype}:{s.shape}" for s in self.specs)
+        return f"v{VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
