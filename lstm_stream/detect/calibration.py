@@ -33,7 +33,7 @@ F4 = NDArray[np.float32]
 @inline
 def tail_score(x: float, fit: F8) -> float:
     """The score of statistic x under fit (FIT,); 0 while there is too little memory."""
-    blocks, u, sigma, xi = fit[0], fit[1], fit[2], fit[3]
+    blocks, u, sigma, xi = float(fit[0]), float(fit[1]), float(fit[2]), float(fit[3])
     if blocks < ENOUGH:
         return 0.0
     at_threshold = -math.log10(TAIL)
@@ -45,7 +45,7 @@ def tail_score(x: float, fit: F8) -> float:
 @inline
 def tail_value(score: float, fit: F8) -> float:
     """The inverse of `tail_score`; infinite while there is too little memory."""
-    blocks, u, sigma, xi = fit[0], fit[1], fit[2], fit[3]
+    blocks, u, sigma, xi = float(fit[0]), float(fit[1]), float(fit[2]), float(fit[3])
     if blocks < ENOUGH:
         return np.inf
     at_threshold = -math.log10(TAIL)
@@ -57,7 +57,7 @@ def tail_value(score: float, fit: F8) -> float:
 @inline
 def edge(index: float) -> float:
     """The lower edge of a bin."""
-    return 2.0 ** (LOWEST + index / PER_OCTAVE)
+    return math.pow(2.0, LOWEST + index / PER_OCTAVE)
 
 
 @inline

@@ -155,10 +155,9 @@ class Detector:
         score = calibration.score(slot, seen.statistic, a.fit, leading)
         threshold = calibration.thresholds(slot, a.interval, self.group.false_alarms)
         threshold[a.count[slot] < self.group.warmup] = np.inf
-        frozen = (seen.stuck >= 1) & np.isfinite(threshold)
-        frozen[frozen] = (seen.stuck * threshold > score)[frozen]
-        score[frozen] = (seen.stuck * threshold)[frozen]
-        leading[frozen] = View.STUCK
+        stuck = seen.stuck * np.where(np.isfinite(threshold), threshold, 0.0)
+        frozen = (seen.stuck >= 1) & (stuck > score)
+        score[frozen], leading[frozen] = stuck[frozen], View.STUCK
         accept = self.group.accept_after
         transition = alarm.decide(
             slot, time, score, threshold, leading, accept, a.open, a.opened, a.peak, a.quiet, a.leading
@@ -231,9 +230,15 @@ class Detector:
     # --- events
 
     def _evidence(self, values: F8, verdicts: Verdicts, row: int) -> dict[str, ChannelEvidence]:
-        columns = (values, verdicts.expected[row], verdicts.lower[row], verdicts.upper[row])
+        v = verdicts
         return {
-            name: ChannelEvidence(*[finite(c[j]) for c in columns], contribution=float(verdicts.contribution[row, j]))
+            name: ChannelEvidence(
+                finite(values[j]),
+                finite(v.expected[row, j]),
+                finite(v.lower[row, j]),
+                finite(v.upper[row, j]),
+                float(v.contribution[row, j]),
+            )
             for j, name in enumerate(self.channels)
         }
 

@@ -158,7 +158,8 @@ class Learner:
         raise ValueError("the state has weights shared by the group, the configuration gives each sensor its own")
 
     def _weights_of(self, slot: int) -> NDArray[np.float32]:
-        return self.weights[slot]
+        own: NDArray[np.float32] = self.weights[slot]
+        return own
 
     def _job(self, slot: int, stop: int) -> Job:
         x, target = self._sequence(slot, max(0, stop - self._settings.history), stop)
@@ -268,7 +269,8 @@ class SharedLearner(Learner):
         """Nothing is under way for a single sensor."""
 
     def _weights_of(self, slot: int) -> NDArray[np.float32]:  # noqa: ARG002 - shared by all slots
-        return self.weights[0]
+        shared: NDArray[np.float32] = self.weights[0]
+        return shared
 
     def _pooled(self, slots: NDArray[np.int64]) -> Job:
         """Windows of several sensors, the shorter ones padded at the front without targets."""

@@ -7,7 +7,7 @@ declaration, so that a field cannot be forgotten in any of them.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,14 +106,13 @@ class SlotArrays:
     def __init__(self, specs: tuple[FieldSpec, ...], capacity: int = 16) -> None:
         self.specs = specs
         self.capacity = 0
-        self._arrays: dict[str, NDArray[Any]] = {s.name: np.zeros((0, *s.shape), s.dtype) for s in specs}
+        for spec in specs:
+            setattr(self, spec.name, np.zeros((0, *spec.shape), spec.dtype))
         self.grow(capacity)
 
-    def __getattr__(self, name: str) -> NDArray[Any]:
-        try:
-            return cast(NDArray[Any], self.__dict__["_arrays"][name])
-        except KeyError:
-            raise AttributeError(name) from None
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NDArray[Any]: ...
 
     def grow(self, capacity: int) -> None:
         """Make room for at least `capacity` sensors; views taken before are of the old arrays."""
@@ -122,18 +121,18 @@ class SlotArrays:
         capacity = max(capacity, 2 * self.capacity)
         for spec in self.specs:
             new = np.full((capacity, *spec.shape), spec.fill, spec.dtype)
-            new[: self.capacity] = self._arrays[spec.name]
-            self._arrays[spec.name] = new
+            new[: self.capacity] = getattr(self, spec.name)
+            setattr(self, spec.name, new)
         self.capacity = capacity
 
     def reset(self, slot: int) -> None:
         """Forget the sensor in this row."""
         for spec in self.specs:
-            self._arrays[spec.name][slot] = spec.fill
+            getattr(self, spec.name)[slot] = spec.fill
 
     def pack(self, slot: int) -> bytes:
         """One sensor's state as bytes, to be unpacked by arrays of the same signature anywhere."""
-        return b"".join(self._arrays[spec.name][slot].tobytes() for spec in self.specs)
+        return b"".join(getattr(self, spec.name)[slot].tobytes() for spec in self.specs)
 
     def unpack(self, slot: int, data: bytes) -> None:
         """The inverse of `pack`. Raises ValueError if the length does not fit the layout."""
@@ -141,14 +140,14 @@ class SlotArrays:
             raise ValueError(f"a packed sensor of this layout has {self.row_bytes} bytes, not {len(data)}")
         start = 0
         for spec in self.specs:
-            row = self._arrays[spec.name][slot : slot + 1]
+            row = getattr(self, spec.name)[slot : slot + 1]
             row[:] = np.frombuffer(data, spec.dtype, row.size, start).reshape(row.shape)
             start += row.nbytes
 
     @property
     def row_bytes(self) -> int:
         """Memory of one sensor."""
-        return sum(self._arrays[spec.name][:1].nbytes for spec in self.specs)
+        return sum(getattr(self, spec.name)[:1].nbytes for spec in self.specs)
 
     @property
     def signature(self) -> str:
