@@ -26,7 +26,6 @@ JSON knows no NaN and no infinity: what is not a finite number is null.
 from __future__ import annotations
 
 import re
-import string
 from datetime import datetime, timezone
 
 import orjson
@@ -34,18 +33,13 @@ import orjson
 from lstm_stream.records import ChannelEvidence, Event
 
 SCHEMA = 1
-PLACEHOLDERS = ("sensor", "group")
 
-_LEVEL_LENGTH = 200  # characters a name may take of a topic, which may have 65,535 bytes
-_TOPIC_LENGTH = 1000
-_TOPIC_LEVELS = 100  # mosquitto refuses more than 200
+_LEVEL_LENGTH = 100  # characters a name may take of a topic: 65,535 bytes hold as many as a template can name
 
 # Wildcards, the level separator, and what MQTT 1.5.4 forbids or lets a broker refuse: control characters,
 # surrogates and non-characters. mosquitto drops the connection of a client that sends one of them.
 _NON_CHARACTERS = "".join(chr(plane << 16 | low) for plane in range(17) for low in (0xFFFE, 0xFFFF))
-_CONTROL = "\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef" + _NON_CHARACTERS
-_UNFIT_IN_LEVEL = re.compile(f"[+#/{_CONTROL}]")
-_UNFIT_IN_TEMPLATE = re.compile(f"[+#{_CONTROL}]")
+_UNFIT = re.compile("[+#/\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef" + _NON_CHARACTERS + "]")
 
 
 def to_json(event: Event, processed: float, version: str) -> bytes:
@@ -74,40 +68,16 @@ def to_json(event: Event, processed: float, version: str) -> bytes:
 
 
 def topic_for(template: str, event: Event) -> str:
-    """The topic an event goes to. Whatever the sensor is called, the result can be published.
+    """The topic an event goes to, of a template that config accepts. It can be published whatever the sensor is called.
 
-    What must not stand in a topic, and `/`, becomes `_`; of a name 200 characters are kept: the payload has it whole.
+    What must not stand in a topic, and `/`, becomes `_`; of a name 100 characters are kept: the payload has it whole.
     """
     topic = template.format(sensor=_level(event.sensor), group=_level(event.group))
     return "_" + topic[1:] if topic.startswith("$") else topic
 
 
-def validate_template(template: str) -> str:
-    """The template of an event topic as it is; raises ValueError with what is wrong and what would be right."""
-    _check_placeholders(template)
-    if not template:
-        raise ValueError("an event topic must not be empty; write for example lstm_stream/{sensor}/anomaly")
-    if unfit := _UNFIT_IN_TEMPLATE.search(template):
-        raise ValueError(f"{unfit[0]!r} must not stand in a topic to publish to; name the levels, such as {{sensor}}")
-    if template.startswith("$"):
-        raise ValueError("topics that begin with $ belong to the broker; begin with a name of your own")
-    if len(template) > _TOPIC_LENGTH or template.count("/") >= _TOPIC_LEVELS:
-        raise ValueError(f"too long; at most {_TOPIC_LENGTH} characters in {_TOPIC_LEVELS} levels")
-    return template
-
-
-def _check_placeholders(template: str) -> None:
-    try:
-        parts = list(string.Formatter().parse(template))
-    except ValueError as error:
-        raise ValueError(f"{error}; a placeholder is written {{sensor}} or {{group}}") from None
-    for _, name, spec, conversion in parts:
-        if name is not None and (name not in PLACEHOLDERS or spec or conversion):
-            raise ValueError(f"unknown placeholder {{{name}}}; there are {{sensor}} and {{group}}")
-
-
 def _level(name: str) -> str:
-    return _UNFIT_IN_LEVEL.sub("_", name[:_LEVEL_LENGTH]) or "_"
+    return _UNFIT.sub("_", name[:_LEVEL_LENGTH]) or "_"
 
 
 def _channel(evidence: ChannelEvidence) -> dict[str, float | None]:

@@ -29,12 +29,12 @@ from lstm_stream.outputs.histogram import BatchHistogram
 from lstm_stream.records import Event, Reason, Rejection, View
 
 Stage = Literal["decode", "detect", "publish", "save"]
-RetrainResult = Literal["adopted", "rejected", "failed"]
+RetrainResult = Literal["adopted", "rejected", "late", "failed"]
 PublishResult = Literal["ok", "failed"]
 
 STAGES: tuple[Stage, ...] = ("decode", "detect", "publish", "save")
-SENSOR_STATES = ("warming", "normal", "alarmed")
-_RETRAIN_RESULTS: tuple[RetrainResult, ...] = ("adopted", "rejected", "failed")
+SENSOR_STATES = ("warming", "watching", "alarmed", "silent")
+_RETRAIN_RESULTS: tuple[RetrainResult, ...] = ("adopted", "rejected", "late", "failed")
 _PUBLISH_RESULTS: tuple[PublishResult, ...] = ("ok", "failed")
 _VIEWS = tuple(view.name.lower() for view in View if view)
 _OPENMETRICS = "application/openmetrics-text"
@@ -103,17 +103,12 @@ class Metrics:
         """The scores (M,) of samples whose sensor is past its warm-up."""
         self._scores.observe(score)
 
-    @contextmanager
-    def timed(self, stage: Stage) -> Iterator[None]:
-        """Times a stage of one batch."""
-        start = perf_counter()
-        try:
-            yield
-        finally:
-            self._stages[stage].observe(perf_counter() - start)
+    def stage(self, stage: str, seconds: float) -> None:
+        """One stage of a batch (decode, detect, publish) took so long."""
+        self._stages[stage].observe(seconds)
 
     def fleet(self, sensors: Mapping[str, int], open_alarms: int, limit: int) -> None:
-        """How many sensors are warming, normal and alarmed, how many alarms are open, and the limit of sensors."""
+        """How many sensors are in each state, how many alarms are open, and the limit of sensors."""
         for state in SENSOR_STATES:
             self._sensors[state].set(sensors.get(state, 0))
         self._anomalies_active.set(open_alarms)
@@ -133,13 +128,8 @@ class Metrics:
         """A round of training ended; `adopted` and `rejected` are both a success of the trainer."""
         self._retrains[result].inc()
         self._retrain_duration.observe(seconds)
-        if result != "failed":
+        if result in ("adopted", "rejected"):
             self._retrain_success.set(now)
-
-    def retrain_loss(self, training: float, champion: float, challenger: float) -> None:
-        """Losses of the latest round: on what it learned from, and on held-back samples with old and new weights."""
-        for split, loss in zip(("training", "champion", "challenger"), (training, champion, challenger), strict=True):
-            self._retrain_loss.labels(split).set(loss)
 
     def checkpoint(self, seconds: float, now: float) -> None:
         """The state was saved."""
@@ -210,7 +200,6 @@ class Metrics:
         retrains = self._counter("retrains", "Rounds of training, by what became of the weights.", "result")
         self._retrains = {result: retrains.labels(result) for result in _RETRAIN_RESULTS}
         self._retrain_duration = self._histogram("retrain_duration_seconds", "Time of a round of training.", _WORK)
-        self._retrain_loss = self._gauge("retrain_loss", "Losses of the latest round of training.", "split")
         self._retrain_success = self._gauge(
             "retrain_last_success_timestamp_seconds", "End of the latest round that did not fail."
         )

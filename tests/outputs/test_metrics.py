@@ -1,0 +1,263 @@
+"""Metrics: what a scrape shows of what the line did, and that the reference documents all of it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from lstm_stream.outputs.histogram import BatchHistogram
+from lstm_stream.outputs.metrics import Intake, Metrics
+from lstm_stream.records import Event, Reason, Rejection
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "metrics.md"
+OPENED = Event("1", "s", "pumps", "opened", "level", "because", 0.0, None, 5.0, 3.0, 0)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """As the daemon makes them."""
+    return Metrics("1.2.3", groups=["pumps"])
+
+
+@pytest.fixture
+def used(metrics: Metrics) -> Metrics:
+    """After a little of everything, so that every family has a series."""
+    metrics.watch(lambda: Intake(connected=True, received=12, dropped=2, queued=5, capacity=100))
+    metrics.disconnected("keep alive timeout")
+    metrics.batch(np.array([99.0, 99.5]), samples=7, now=100.0)
+    metrics.lag(np.array([3.0, -5.0]))
+    metrics.rejected(
+        [Rejection(Reason.MALFORMED, "x"), Rejection(Reason.MALFORMED, "y"), Rejection(Reason.RETAINED, "")]
+    )
+    metrics.scores(np.array([0.2, 3.2]))
+    with metrics.timed("decode"):
+        pass
+    metrics.fleet({"warming": 1, "normal": 2, "alarmed": 3}, open_alarms=3, limit=1000)
+    metrics.events([OPENED, replace(OPENED, state="closed", closed=1.0)])
+    metrics.published("ok", 2)
+    metrics.retrained("adopted", seconds=0.2, now=100.0)
+    metrics.checkpoint(seconds=0.1, now=101.0)
+    metrics.checkpoint_failed()
+    return metrics
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    """What a scrape shows of one series."""
+    for family in parse_text(metrics.render()[0].decode()):
+        for sample in family.samples:
+            if sample.name == name and sample.labels == labels:
+                return sample.value
+    return None
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "expected"),
+    [
+        ("mqtt_connected", {}, 1),
+        ("mqtt_disconnects_total", {"reason": "keep alive timeout"}, 1),
+        ("messages_received_total", {}, 12),
+        ("messages_dropped_total", {}, 2),
+        ("queue_length", {}, 5),
+        ("queue_capacity", {}, 100),
+        ("samples_processed_total", {}, 7),
+        ("samples_rejected_total", {"reason": "malformed"}, 2),
+        ("samples_rejected_total", {"reason": "retained"}, 1),
+        ("samples_rejected_total", {"reason": "too_large"}, 0),
+        ("last_message_timestamp_seconds", {}, 99.5),
+        ("ingest_lag_seconds_sum", {}, 3),
+        ("ingest_lag_seconds_count", {}, 2),
+        ("batch_size_samples_bucket", {"le": "8.0"}, 1),
+        ("batch_size_samples_bucket", {"le": "4.0"}, 0),
+        ("stage_duration_seconds_count", {"stage": "decode"}, 1),
+        ("stage_duration_seconds_count", {"stage": "save"}, 0),
+        ("processing_latency_seconds_sum", {}, 1.5),
+        ("processing_latency_seconds_bucket", {"le": "0.5"}, 1),
+        ("sensors", {"state": "alarmed"}, 3),
+        ("sensors_limit", {}, 1000),
+        ("anomalies_total", {"group": "pumps", "view": "level"}, 1),
+        ("anomalies_total", {"group": "pumps", "view": "silence"}, 0),
+        ("anomalies_active", {}, 3),
+        ("anomaly_score_distribution_bucket", {"le": "3.0"}, 1),
+        ("anomaly_score_distribution_bucket", {"le": "+Inf"}, 2),
+        ("events_published_total", {"result": "ok"}, 2),
+        ("events_published_total", {"result": "failed"}, 0),
+        ("retrains_total", {"result": "adopted"}, 1),
+        ("retrain_duration_seconds_sum", {}, 0.2),
+        ("retrain_last_success_timestamp_seconds", {}, 100),
+        ("checkpoint_duration_seconds_count", {}, 1),
+        ("checkpoint_last_success_timestamp_seconds", {}, 101),
+        ("checkpoint_failures_total", {}, 1),
+    ],
+)
+def test_a_scrape_shows_what_was_reported(
+    used: Metrics, name: str, labels: dict[str, str], expected: float | None
+) -> None:
+    assert value(used, f"lstm_stream_{name}", **labels) == expected
+
+
+def test_the_version_is_told(metrics: Metrics) -> None:
+    assert b'version="1.2.3"' in metrics.render()[0]
+
+
+def test_a_round_that_failed_is_no_success(metrics: Metrics) -> None:
+    metrics.retrained("failed", seconds=0.2, now=100.0)
+    assert value(metrics, "lstm_stream_retrains_total", result="failed") == 1
+    assert value(metrics, "lstm_stream_retrain_last_success_timestamp_seconds") == 0
+
+
+def test_a_stage_that_raises_is_timed_all_the_same(metrics: Metrics) -> None:
+    with pytest.raises(ZeroDivisionError), metrics.timed("detect"):
+        1 / 0  # noqa: B018
+    assert value(metrics, "lstm_stream_stage_duration_seconds_count", stage="detect") == 1
+
+
+def test_an_empty_batch_leaves_the_time_of_the_last_message(metrics: Metrics) -> None:
+    metrics.batch(np.array([50.0]), 1, 51.0)
+    metrics.batch(np.array([]), 0, 60.0)
+    assert value(metrics, "lstm_stream_last_message_timestamp_seconds") == 50
+
+
+def test_reasons_of_lost_connections_stay_few(metrics: Metrics) -> None:
+    for number in range(100):
+        metrics.disconnected(f"reason {number}")
+    text = metrics.render()[0].decode()
+    assert text.count("lstm_stream_mqtt_disconnects_total{") == 21
+    assert value(metrics, "lstm_stream_mqtt_disconnects_total", reason="other") == 80
+
+
+def test_log_messages_are_counted_by_level(metrics: Metrics) -> None:
+    logger = logging.Logger("a logger of its own")
+    logger.addHandler(metrics.log_handler())
+    logger.warning("w")
+    logger.error("e")
+    logger.error("e")
+    logger.log(25, "between info and warning")
+    assert value(metrics, "lstm_stream_log_messages_total", level="warning") == 1
+    assert value(metrics, "lstm_stream_log_messages_total", level="error") == 2
+    assert value(metrics, "lstm_stream_log_messages_total", level="critical") == 0
+
+
+def test_two_sets_of_metrics_share_nothing(used: Metrics) -> None:
+    assert value(used, "lstm_stream_samples_processed_total") == 7
+    assert value(Metrics("1.2.3"), "lstm_stream_samples_processed_total") == 0
+
+
+@pytest.mark.prometheus
+def test_promtool_finds_nothing_to_lint(used: Metrics, program: Any) -> None:
+    command = [program("promtool"), "check", "metrics"]
+    result = subprocess.run(command, input=used.render()[0], capture_output=True, timeout=20, check=False)
+    assert (result.returncode, result.stdout + result.stderr) == (0, b"")
+
+
+def test_created_series_are_off(used: Metrics) -> None:
+    assert b"_created" not in used.render()[0]
+    assert b"_created" not in used.render("application/openmetrics-text")[0]
+
+
+PROMETHEUS_2_42 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+
+
+@pytest.mark.parametrize(
+    "accept", [PROMETHEUS_2_42, "application/openmetrics-text", "application/openmetrics-text;version=\r"]
+)
+def test_openmetrics_where_the_scraper_asks_for_it(used: Metrics, accept: str) -> None:
+    body, content_type = used.render(accept)
+    assert content_type == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert {family.name for family in parse_openmetrics(body.decode())} > {
+        "lstm_stream_sensors",
+        "lstm_stream_anomalies",
+    }
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "text/html", "text/plain;version=1.0.0;escaping=dots", "\xff;version=x"])
+def test_the_text_format_for_everybody_else(used: Metrics, accept: str) -> None:
+    body, content_type = used.render(accept)
+    assert content_type == "text/plain; version=0.0.4; charset=utf-8"
+    assert b"# EOF" not in body
+
+
+def exported(metrics: Metrics) -> dict[str, tuple[str, frozenset[str]]]:
+    """Name -> type and labels of every family that a scrape shows."""
+    text = metrics.render()[0].decode()
+    types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    labels: dict[str, set[str]] = {name: set() for name in types}
+    for family in parse_text(text):
+        for sample in family.samples:
+            name = sample.name if sample.name in types else re.sub(r"_(bucket|sum|count)$", "", sample.name)
+            labels[name] |= sample.labels.keys() - {"le"}
+    return {name: (types[name], frozenset(labels[name])) for name in types}
+
+
+def documented() -> dict[str, tuple[str, frozenset[str]]]:
+    """The same, read from the tables of docs/metrics.md."""
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]*)\|", REFERENCE.read_text(), re.MULTILINE)
+    return {name: (kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+
+
+def test_the_reference_documents_every_metric_and_no_other(used: Metrics) -> None:
+    assert documented() == exported(used)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_the_reference_names_every_reason(reason: Reason) -> None:
+    assert f"`{reason.value}`" in REFERENCE.read_text()
+
+
+BOUNDS = (0.0, 0.5, 1.0, 10.0)
+
+
+@given(arrays.arrays(np.float64, st.integers(0, 50), elements=st.floats(-20, 20) | st.sampled_from([*BOUNDS, np.inf])))
+def test_a_batch_counts_as_its_values_one_by_one(values: np.ndarray) -> None:
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    BatchHistogram("h", "d", BOUNDS, ours).observe(values)
+    slow = Histogram("h", "d", buckets=BOUNDS, registry=theirs)
+    for number in values:
+        slow.observe(number)
+
+    def buckets(registry: CollectorRegistry) -> list[str]:
+        return [
+            line for line in generate_latest(registry).decode().splitlines() if "_bucket" in line or "_count" in line
+        ]
+
+    assert buckets(ours) == buckets(theirs)
+
+
+def test_nan_is_left_out_and_an_infinity_does_not_spoil_the_sum(metrics: Metrics) -> None:
+    metrics.scores(np.array([1.0, np.nan, np.inf]))
+    assert value(metrics, "lstm_stream_anomaly_score_distribution_count") == 2
+    assert value(metrics, "lstm_stream_anomaly_score_distribution_sum") == 1.0
+
+
+def test_scrapes_while_batches_go_through_are_consistent(metrics: Metrics) -> None:
+    done = threading.Event()
+
+    def work() -> None:
+        for _ in range(2_000):
+            metrics.scores(np.array([1.0, 4.0]))
+        done.set()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    while not done.is_set():
+        count = value(metrics, "lstm_stream_anomaly_score_distribution_count")
+        assert count is not None
+        assert count % 2 == 0, "half a batch was seen"
+    worker.join()
+    assert value(metrics, "lstm_stream_anomaly_score_distribution_sum") == 10_000
