@@ -28,8 +28,8 @@ from lstm_stream.config_values import (
     Texts,
     TopicPattern,
     format_duration,
-    template_names,
 )
+from lstm_stream.config_values import template_names as template_names
 from lstm_stream.config_values import topic_levels as topic_levels
 
 
