@@ -133,3 +133,16 @@ class Event:
     threshold: float
     generation: int  # of the weights that made the forecast
     channels: dict[str, ChannelEvidence] = field(default_factory=dict)
+
+
+class Packed(NamedTuple):
+    """One sensor's whole state as bytes, to be stored or sent elsewhere.
+
+    `sensor` is empty for what a group with shared weights keeps once. Equal signatures mean equal layouts.
+    """
+
+    group: str
+    sensor: str
+    channels: tuple[str, ...]
+    signature: str
+    state: bytes

@@ -17,7 +17,7 @@ import numpy as np
 from lstm_stream.config import Group, Limits
 from lstm_stream.detect.detector import Detector
 from lstm_stream.detect.retraining import Round, Trainer
-from lstm_stream.records import Event, Reading, Reason, Rejection, Samples, Verdicts
+from lstm_stream.records import Event, Packed, Reading, Reason, Rejection, Samples, Verdicts
 
 Key = tuple[str, tuple[str, ...]]  # group, channels
 
@@ -48,16 +48,6 @@ class Outcome:
     batches: list[Batch] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     rejections: list[tuple[int, Rejection]] = field(default_factory=list)  # (reading's index, why)
-
-
-class Packed(NamedTuple):
-    """One sensor's whole state, to be stored or sent elsewhere."""
-
-    group: str
-    sensor: str
-    channels: tuple[str, ...]
-    signature: str
-    state: bytes
 
 
 class Fleet:
@@ -184,17 +174,20 @@ class Fleet:
 
     # --- state in and out
 
-    def pack(self, all_sensors: bool = False) -> Iterator[Packed]:
-        """The state of the sensors that changed since the last call (or of all), then of the groups that share."""
-        for group, sensor in self._members if all_sensors else list(self._dirty):
+    def pack(self) -> Iterator[Packed]:
+        """The state of the sensors that changed since `saved` was called, then of the groups that share weights."""
+        for group, sensor in self._dirty:
             member = self._members[(group, sensor)]
             d = member.detector
             yield Packed(group, sensor, d.channels, d.arrays.signature, d.arrays.pack(member.slot))
-        self._dirty.clear()
         for (group, channels), detector in self.detectors.items():
             common = detector.learner.pack()
             if common is not None:
                 yield Packed(group, "", channels, *common)
+
+    def saved(self) -> None:
+        """What was packed is safe."""
+        self._dirty.clear()
 
     def unpack(self, packed: Packed) -> None:
         """Take a packed sensor in. Raises ValueError where its layout or group is not that of this configuration."""

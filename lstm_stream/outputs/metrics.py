@@ -12,9 +12,7 @@ import platform
 import threading
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import product
-from time import perf_counter
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -28,13 +26,11 @@ from prometheus_client.registry import Collector
 from lstm_stream.outputs.histogram import BatchHistogram
 from lstm_stream.records import Event, Reason, Rejection, View
 
-Stage = Literal["decode", "detect", "publish", "save"]
-RetrainResult = Literal["adopted", "rejected", "late", "failed"]
 PublishResult = Literal["ok", "failed"]
 
-STAGES: tuple[Stage, ...] = ("decode", "detect", "publish", "save")
+STAGES = ("decode", "detect", "publish")
 SENSOR_STATES = ("warming", "watching", "alarmed", "silent")
-_RETRAIN_RESULTS: tuple[RetrainResult, ...] = ("adopted", "rejected", "late", "failed")
+_RETRAIN_RESULTS = ("adopted", "rejected", "late", "failed")
 _PUBLISH_RESULTS: tuple[PublishResult, ...] = ("ok", "failed")
 _VIEWS = tuple(view.name.lower() for view in View if view)
 _OPENMETRICS = "application/openmetrics-text"
@@ -124,8 +120,8 @@ class Metrics:
         """So many events were handed to the broker's session, or could not be."""
         self._published[result].inc(count)
 
-    def retrained(self, result: RetrainResult, seconds: float, now: float) -> None:
-        """A round of training ended; `adopted` and `rejected` are both a success of the trainer."""
+    def retrained(self, result: str, seconds: float, now: float) -> None:
+        """A round ended as `adopted`, `rejected` (both a success of the trainer), `late` or `failed`."""
         self._retrains[result].inc()
         self._retrain_duration.observe(seconds)
         if result in ("adopted", "rejected"):

@@ -1,0 +1,252 @@
+"""The whole daemon, put together: the only file that names every part.
+
+Its life:
+
+    build(config) → App;  open() → run() until stop() → close()
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lstm_stream import __version__
+from lstm_stream.config import Config, Group, Limits, Retraining
+from lstm_stream.detect.fleet import Fleet
+from lstm_stream.detect.retraining import Trainer
+from lstm_stream.ingest.decoder import Decoder
+from lstm_stream.ingest.inbox import Inbox
+from lstm_stream.ingest.mqtt import Session
+from lstm_stream.outputs.events import to_json, topic_for
+from lstm_stream.outputs.health import Health, Status
+from lstm_stream.outputs.metrics import Intake, Metrics
+from lstm_stream.outputs.web import WebServer
+from lstm_stream.records import Event, Reading
+from lstm_stream.reporting import Reporter
+from lstm_stream.service import Observer, Service
+from lstm_stream.store import StateError, Store
+
+log = logging.getLogger(__name__)
+
+STALLED = 30.0  # s without a turn of the loop before the daemon calls itself unhealthy
+UNSCORED = 60.0  # s of messages without a scored sample before it calls itself not ready
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What the daemon has done since it started."""
+
+    messages: int
+    samples: int
+    dropped: int
+    rejections: dict[str, int]
+    sensors: dict[str, int]  # by state: warming, watching, alarmed, silent
+    retrains: dict[str, int]  # by result
+    open_alarms: int
+    connected: bool
+    cpu_seconds: dict[str, float]  # by thread: network, worker, trainer, web
+
+
+class App:
+    """A daemon for one configuration. The constructor only builds; `open` connects, listens and starts threads."""
+
+    def __init__(self, config: Config, fresh: bool, observers: Sequence[Observer]) -> None:
+        self._config = config
+        self._fresh = fresh
+        self.metrics = Metrics(__version__, config.groups)
+        self._trainer = Trainer()
+        self._fleet = Fleet(config.groups, config.limits, self._trainer)
+        self._inbox = Inbox(config.limits.inbox)
+        self._session = Session(config.broker, config.sources, config.events, self._inbox, self.metrics.disconnected)
+        self._store = Store(config.state.path) if config.state.path else None
+        self._reporter = Reporter(self.metrics, config.limits.sensors)
+        self._service = Service(
+            self._inbox,
+            Decoder(config.sources, config.limits),
+            self._fleet,
+            self._session,
+            self._publish,
+            self._store.save if self._store else None,
+            config.state.every,
+            config.limits.batch,
+            (self._reporter, *observers),
+        )
+        self._web = WebServer(config.web, self.metrics.render, self.health, self.status) if config.web.enabled else None
+        self._worker: int | None = None
+
+    def open(self) -> None:
+        """Compile the kernels, restore the state, listen, connect. Raises StateError, OSError with a clear sentence."""
+        self.metrics.watch(self._intake)
+        logging.getLogger("lstm_stream").addHandler(self.metrics.log_handler())
+        warm_kernels()
+        self._trainer.open()
+        try:
+            self._restore()
+            if self._web:
+                self._web.open()
+                log.info("metrics and health on http://%s:%d", self._config.web.host, self._web.port)
+            self._session.open()
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self) -> None:
+        """Work until `stop`; then finish what was taken, and save."""
+        self._worker = threading.get_ident()
+        self._service.run()
+
+    def stop(self) -> None:
+        """Ask `run` to end; safe from signal handlers and other threads."""
+        self._service.stop()
+
+    def close(self) -> None:
+        """Say goodbye to the broker, stop the threads, close the files."""
+        self._session.close()
+        if self._web:
+            self._web.close()
+        self._trainer.close()
+        if self._store:
+            self._store.close()
+
+    @property
+    def web_port(self) -> int | None:
+        """Where metrics and health are served."""
+        return self._web.port if self._web else None
+
+    # --- state
+
+    def _restore(self) -> None:
+        if self._store is None:
+            return
+        began = time.perf_counter()
+        self._store.open(self._fresh)
+        try:
+            for packed in self._store.load():
+                self._fleet.unpack(packed)
+        except ValueError as error:
+            raise StateError(
+                f"{self._store.path}: {error}; go back to the former configuration, set another state.path, "
+                "or start anew with --fresh, which keeps this file aside"
+            ) from error
+        if len(self._fleet):
+            seconds = time.perf_counter() - began
+            log.info("restored %d sensors from %s in %.1f s", len(self._fleet), self._store.path, seconds)
+        else:
+            log.info("starting with no state; it will be kept in %s", self._store.path)
+
+    # --- what goes out
+
+    def _publish(self, events: Sequence[Event]) -> None:
+        settings = self._config.events
+        for event in events:
+            payload = to_json(event, time.time(), __version__)
+            try:
+                self._session.publish(topic_for(settings.topic, event), payload, settings.qos, settings.retain)
+                self.metrics.published("ok")
+            except (ValueError, OSError) as error:
+                self.metrics.published("failed")
+                log.error("event %s could not be published: %s", event.id, error)
+
+    # --- how it is
+
+    def _intake(self) -> Intake:
+        s, waiting = self._session, len(self._inbox)
+        return Intake(s.connected, s.messages_received, self._inbox.dropped, waiting, self._config.limits.inbox)
+
+    def health(self) -> Health:
+        """Healthy: the loop turns. Ready: messages come in and are scored."""
+        tally, broker = self._reporter.tally, self._config.broker
+        stalled = time.monotonic() - self._service.turned_at
+        turning = stalled < STALLED
+        unscored = tally.unscored_since is not None and time.time() - tally.unscored_since > UNSCORED
+        checks = {
+            "line": "ok" if turning else f"no turn for {stalled:.0f} s",
+            "broker": "ok" if self._session.connected else f"not connected to {broker.host}:{broker.port}",
+            "subscription": "ok" if self._session.subscribed else "not subscribed",
+            "samples": "ok" if tally.samples and not unscored else self._why_nothing_is_scored(),
+        }
+        good = {name: text == "ok" for name, text in checks.items()}
+        checks["state"] = tally.save_error or "ok"
+        return Health(healthy=good["line"], ready=all(good.values()), checks=checks)
+
+    def _why_nothing_is_scored(self) -> str:
+        tally = self._reporter.tally
+        if not tally.messages:
+            return "no message yet"
+        reasons = ", ".join(f"{reason} {count}" for reason, count in tally.rejections.most_common(3))
+        return f"messages arrive but none is scored: {reasons or 'nothing was rejected'}"
+
+    def status(self) -> Status:
+        """What the overview shows."""
+        stats, broker = self.stats(), self._config.broker
+        facts: dict[str, str | int | float] = {
+            "version": __version__,
+            "broker": f"{broker.host}:{broker.port}",
+            "messages": stats.messages,
+            "samples scored": stats.samples,
+            "messages dropped": stats.dropped,
+            "retrainings adopted": stats.retrains.get("adopted", 0),
+            "retrainings rejected": stats.retrains.get("rejected", 0),
+            **{f"rejected: {reason}": count for reason, count in stats.rejections.items()},
+        }
+        alarms = sorted(self._reporter.tally.alarms.copy().values(), key=lambda event: -event.opened)
+        return Status(facts=facts, sensors=stats.sensors, alarms=alarms)
+
+    def stats(self) -> Stats:
+        """Counts since the start, from any thread."""
+        t = self._reporter.tally
+        return Stats(
+            t.messages,
+            t.samples,
+            self._inbox.dropped,
+            dict(t.rejections),
+            dict(t.sensors),
+            dict(t.retrains),
+            len(t.alarms),
+            self._session.connected,
+            self._cpu_seconds(),
+        )
+
+    def _cpu_seconds(self) -> dict[str, float]:
+        names = {"paho": "network", "trai": "trainer", "web": "web"}
+        result = dict.fromkeys(("network", "worker", "trainer", "web"), 0.0)
+        for thread in threading.enumerate():
+            name = "worker" if thread.ident == self._worker else names.get(thread.name[:4])
+            if name and thread.ident:
+                result[name] += time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
+        return result
+
+
+def build(config: Config, *, fresh: bool = False, observers: Sequence[Observer] = ()) -> App:
+    """A daemon for `config`; `fresh` sets an existing state aside. `observers` are told of every turn."""
+    return App(config, fresh, observers)
+
+
+def warm_kernels() -> None:
+    """Compile every kernel now, or load it from the cache, so that the first message does not wait for it."""
+    began = time.perf_counter()
+    log.debug("preparing kernels")
+    trainer = Trainer()
+    trainer.open()
+    time_of = np.arange(400) * 60.0
+    for weights in ("own", "shared"):
+        group = Group.model_validate(
+            {
+                "model": {"weights": weights, "hidden": 2},
+                "retraining": Retraining(every=64, history=128, lag=8, epochs=1).model_dump(),
+                "warmup": 200,
+            }
+        )
+        fleet = Fleet({"default": group}, Limits(), trainer)
+        fleet.process([Reading("warm", "default", t, {"value": np.sin(t)}) for t in time_of])
+        fleet.process([Reading("warm", "default", time_of[-1] + 1.0 + k, {"value": 50.0}) for k in range(40)])
+        fleet.silences(time_of[-1] + 1e6)
+    trainer.close()
+    seconds = time.perf_counter() - began
+    if seconds > 5.0:
+        log.info("compiled the kernels in %.0f s; the next start finds them cached", seconds)

@@ -1,0 +1,94 @@
+"""What the line does, told to those who watch: metrics, log, counts for the health checks and the overview."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lstm_stream.detect.retraining import Round
+from lstm_stream.outputs.metrics import Metrics
+from lstm_stream.records import Event
+from lstm_stream.service import Turn
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts since the start; written by the worker, read by anybody."""
+
+    messages: int = 0
+    samples: int = 0
+    rejections: Counter[str] = field(default_factory=Counter)
+    retrains: Counter[str] = field(default_factory=Counter)
+    sensors: dict[str, int] = field(default_factory=dict)
+    alarms: dict[str, Event] = field(default_factory=dict)  # open ones, by the id of their cause
+    scored_at: float = 0.0  # unix s of the last scored sample
+    unscored_since: float | None = None  # unix s since which messages came and none was scored
+    save_error: str | None = None
+
+
+class Reporter:
+    """An observer of the service that feeds `metrics`, the log and a `Tally`."""
+
+    def __init__(self, metrics: Metrics, sensors_limit: int) -> None:
+        self._metrics = metrics
+        self._limit = sensors_limit
+        self.tally = Tally()
+
+    def on_turn(self, turn: Turn) -> None:
+        """Count a batch."""
+        now, t = time.time(), self.tally
+        t.messages += len(turn.messages)
+        t.samples += turn.samples
+        t.rejections.update(r.reason.value for r in turn.rejections)
+        if turn.samples:
+            t.scored_at, t.unscored_since = now, None
+        elif turn.messages and t.unscored_since is None:
+            t.unscored_since = now
+        self._measure(turn, now)
+        for event in turn.outcome.events:
+            self._announce(event)
+
+    def _measure(self, turn: Turn, now: float) -> None:
+        m = self._metrics
+        m.batch(np.array([message.time for message in turn.messages]), turn.samples, now)
+        m.rejected(turn.rejections)
+        m.events(turn.outcome.events)
+        for stage, seconds in turn.seconds.items():
+            m.stage(stage, seconds)
+        for batch in turn.outcome.batches:
+            m.scores(batch.verdicts.score[np.isfinite(batch.verdicts.threshold)])
+        timed = [arrived - r.time for r, arrived in zip(turn.readings, turn.arrivals, strict=True) if r.timed]
+        if timed:
+            m.lag(np.array(timed))
+
+    def _announce(self, event: Event) -> None:
+        cause = event.id.rpartition("-")[0]
+        if event.state == "opened":
+            self.tally.alarms[cause] = event
+        else:
+            self.tally.alarms.pop(cause, None)
+        log.info("alarm %s: %s (%s, %s): %s", event.state, event.sensor, event.group, event.view, event.reason)
+
+    def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Round]) -> None:
+        """Take over the counts and what became of the retraining rounds."""
+        now = time.time()
+        self.tally.sensors = sensors
+        self._metrics.fleet(sensors, sensors["alarmed"] + sensors["silent"], self._limit)
+        for r in rounds:
+            self.tally.retrains[r.result] += 1
+            self._metrics.retrained(r.result, r.seconds, now)
+
+    def on_save(self, seconds: float, error: str | None) -> None:
+        """Take over whether the state is safe."""
+        self.tally.save_error = error
+        if error is None:
+            self._metrics.checkpoint(seconds, time.time())
+        else:
+            self._metrics.checkpoint_failed()

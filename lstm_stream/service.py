@@ -1,0 +1,257 @@
+"""The loop of the daemon, start to shutdown, in the order in which it happens.
+
+    take → decode → score → publish → observe → acknowledge      every turn
+    silences, counts, save                                       now and then
+    stop intake → drain → save                                   at the end
+
+One thread runs it and owns all numeric state; nobody else touches the fleet. The parts come in through the
+constructor, so that the loop neither knows MQTT nor SQLite nor HTTP.
+"""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from lstm_stream.detect.fleet import Fleet, Outcome
+from lstm_stream.detect.retraining import Round
+from lstm_stream.records import Event, Message, Packed, Reading, Reason, Rejection
+
+log = logging.getLogger(__name__)
+
+IDLE = 0.5  # s that a turn waits for messages
+UPKEEP = 1.0  # s between looks at silences and counts
+RECENT = 64  # samples whose times make the data clock
+
+
+class Inbox(Protocol):
+    """Where messages wait."""
+
+    def take(self, limit: int, timeout: float) -> list[Message]:
+        """Up to `limit` messages, waiting at most `timeout` s for the first."""
+        ...
+
+
+class Decoder(Protocol):
+    """From payloads to readings."""
+
+    def decode(self, message: Message) -> tuple[list[Reading], list[Rejection]]:
+        """Never raises."""
+        ...
+
+
+class Session(Protocol):
+    """The broker."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is there now."""
+        ...
+
+    def stop_intake(self) -> None:
+        """Accept no further message; the broker will deliver it again."""
+        ...
+
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        """Their effect is done."""
+        ...
+
+
+class Observer(Protocol):
+    """Told of what the line does, in the worker's thread."""
+
+    def on_turn(self, turn: Turn) -> None:
+        """A batch is through."""
+        ...
+
+    def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Round]) -> None:
+        """Sensors by state, and the retraining rounds finished since the last call."""
+        ...
+
+    def on_save(self, seconds: float, error: str | None) -> None:
+        """The state was saved, or could not be."""
+        ...
+
+
+@dataclass(slots=True)
+class Turn:
+    """One batch on its way through the line."""
+
+    messages: list[Message]
+    readings: list[Reading] = field(default_factory=list)
+    arrivals: list[float] = field(default_factory=list)  # of each reading's message, unix s
+    rejections: list[Rejection] = field(default_factory=list)
+    outcome: Outcome = field(default_factory=Outcome)
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage
+
+    @property
+    def samples(self) -> int:
+        """How many were scored."""
+        return sum(len(batch.samples) for batch in self.outcome.batches)
+
+
+class DataClock:
+    """What time it is for the sensors: the median of the latest samples' times, going on while none arrives.
+
+    Robust against single sensors with a wrong clock, and right for recorded or simulated time as well.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._recent: deque[float] = deque(maxlen=RECENT)
+        self._at = 0.0
+
+    def observe(self, times: Iterable[float]) -> None:
+        """Samples of these times (unix s) have arrived."""
+        self._recent.extend(times)
+        self._at = self._monotonic()
+
+    def restart(self) -> None:
+        """Forget: what comes next may be of another time."""
+        self._recent.clear()
+
+    @property
+    def now(self) -> float | None:
+        """Unix s; None before the first sample."""
+        if not self._recent:
+            return None
+        return statistics.median(self._recent) + self._monotonic() - self._at
+
+
+class Service:
+    """The loop over its parts. `save` stores packed sensors and raises OSError-like errors it does not handle."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        decoder: Decoder,
+        fleet: Fleet,
+        session: Session,
+        publish: Callable[[Sequence[Event]], None],
+        save: Callable[[Iterable[Packed]], object] | None,
+        save_every: float,
+        batch: int,
+        observers: Sequence[Observer] = (),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._inbox = inbox
+        self._decoder = decoder
+        self._fleet = fleet
+        self._session = session
+        self._publish = publish
+        self._save = save
+        self._save_every = save_every
+        self._batch = batch
+        self._observers = observers
+        self._monotonic = monotonic
+        self._clock = DataClock(monotonic)
+        self._stopping = threading.Event()
+        self._listening = False
+        self._upkeep_at = self._saved_at = self.turned_at = monotonic()
+
+    def stop(self) -> None:
+        """Ask the loop to end; safe from signal handlers and other threads, and more than once."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Until `stop`; then stop the intake, finish what was taken, and save."""
+        while not self._stopping.is_set():
+            self._turn(self._inbox.take(self._batch, IDLE))
+            self._upkeep()
+        log.info("stopping: no more messages are taken, what is here is finished")
+        self._session.stop_intake()
+        while messages := self._inbox.take(self._batch, 0.0):
+            self._turn(messages)
+        self._look_after()
+        self.save()
+
+    # --- a turn
+
+    def _turn(self, messages: list[Message]) -> None:
+        """One batch. Whatever goes wrong is logged and counted, the messages are acknowledged, the line goes on."""
+        self.turned_at = self._monotonic()
+        if not messages:
+            return
+        turn = Turn(messages)
+        try:
+            self._stage(turn, "decode", self._decode)
+            self._stage(turn, "detect", self._detect)
+            self._stage(turn, "publish", lambda t: self._publish(t.outcome.events))
+        except Exception as error:
+            log.exception("a batch of %d messages could not be processed", len(messages))
+            turn.rejections.append(Rejection(Reason.INTERNAL, f"{type(error).__name__}: {error}"))
+        for observer in self._observers:
+            observer.on_turn(turn)
+        self._session.acknowledge(messages)
+
+    def _stage(self, turn: Turn, name: str, work: Callable[[Turn], object]) -> None:
+        began = time.perf_counter()
+        work(turn)
+        turn.seconds[name] = time.perf_counter() - began
+
+    def _decode(self, turn: Turn) -> None:
+        for message in turn.messages:
+            readings, rejections = self._decoder.decode(message)
+            turn.readings += readings
+            turn.arrivals += [message.time] * len(readings)
+            turn.rejections += rejections
+
+    def _detect(self, turn: Turn) -> None:
+        turn.outcome = self._fleet.process(turn.readings)
+        turn.rejections += [rejection for _, rejection in turn.outcome.rejections]
+        for batch in turn.outcome.batches:
+            self._clock.observe(batch.samples.time[-RECENT:].tolist())
+
+    # --- now and then
+
+    def _upkeep(self) -> None:
+        now = self._monotonic()
+        if now - self._upkeep_at >= UPKEEP:
+            self._upkeep_at = now
+            self._listen()
+            self._look_after()
+        if now - self._saved_at >= self._save_every:
+            self.save()
+
+    def _listen(self) -> None:
+        """While the broker is away nobody is silent; afterwards silence is counted from what comes first."""
+        if not self._session.connected:
+            self._listening = False
+            self._clock.restart()
+        elif not self._listening and (now := self._clock.now) is not None:
+            self._listening = True
+            self._fleet.listen_from(now)
+        if self._listening and (now := self._clock.now) is not None:
+            events = self._fleet.silences(now)
+            if events:
+                turn = Turn([], outcome=Outcome(events=events))
+                self._publish(events)
+                for observer in self._observers:
+                    observer.on_turn(turn)
+
+    def _look_after(self) -> None:
+        sensors, rounds = self._fleet.counts(), self._fleet.take_rounds()
+        for observer in self._observers:
+            observer.on_upkeep(sensors, rounds)
+
+    def save(self) -> None:
+        """Store what has changed; a failure is logged and tried again at the next time."""
+        self._saved_at = self._monotonic()
+        if self._save is None:
+            return
+        began, failure = time.perf_counter(), None
+        try:
+            self._save(self._fleet.pack())
+            self._fleet.saved()
+        except Exception as error:
+            failure = str(error)
+            log.error("the state could not be saved: %s", error)
+        for observer in self._observers:
+            observer.on_save(time.perf_counter() - began, failure)
+
