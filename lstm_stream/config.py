@@ -23,6 +23,7 @@ from lstm_stream.config_values import (
     Number,
     Protocol,
     SensorTemplate,
+    SomeTexts,
     StatusTopic,
     Text,
     Texts,
@@ -155,9 +156,8 @@ class Source(Section):
         default="{sensor}", description="Name of the sensor, made of the topic's named levels, such as {site}-{sensor}."
     )
     group: Text = Field(default="default", description="The group, below, that these sensors belong to.")
-    include: Texts = Field(
+    include: SomeTexts = Field(
         default=("*",),
-        min_length=1,
         description="Channels to watch: names or patterns such as temp*, of the flattened payload.",
     )
     exclude: Texts = Field(default=(), description="Channels to leave out of those included.")
@@ -292,7 +292,7 @@ class Config(Section):
 
     broker: Broker = Field(default=Broker(), description="The MQTT broker and the session kept with it.")
     sources: Annotated[tuple[Source, ...], Strict(False)] = Field(
-        default=(Source(),), min_length=1, description="What to subscribe to: one entry a kind of topic."
+        default=(Source(),), description="What to subscribe to: one entry a kind of topic."
     )
     groups: dict[str, Group] = Field(
         default={"default": Group()}, description="Sensors of one kind, by name. A group `default` always exists."
@@ -302,6 +302,13 @@ class Config(Section):
     state: State = Field(default=State(), description="Where everything learned is kept.")
     limits: Limits = Field(default=Limits(), description="What bounds memory.")
     log: Log = Field(default=Log(), description="What the daemon says on stderr.")
+
+    @field_validator("sources")
+    @classmethod
+    def _some_source(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        if not sources:
+            raise ValueError("is an empty list; write at least one source, or remove the key")
+        return sources
 
     @field_validator("groups")
     @classmethod

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 WEEK = 7 * 86400.0
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": WEEK}
@@ -161,9 +160,14 @@ def _environment_name(name: str) -> str:
 
 
 def _no_bool(value: object) -> object:
-    if isinstance(value, bool):  # Python takes true for 1, a reader of the file does not
-        raise PydanticCustomError("int_type", "must be a number")
-    return value
+    # Python takes true for 1, a reader of the file does not: as text it fits no number.
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _not_empty(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not values:
+        raise ValueError("is an empty list; write at least one entry, or remove the key")
+    return values
 
 
 def _protocol(value: object) -> object:
@@ -189,6 +193,7 @@ Budget = Annotated[
 ]
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[Text, ...], Strict(False)]
+SomeTexts = Annotated[Texts, AfterValidator(_not_empty)]
 File = Annotated[Path, Strict(False)]
 Number = BeforeValidator(_no_bool)
 Host = Annotated[str, AfterValidator(_host)]
