@@ -1,0 +1,34 @@
+"""Which channels of a payload are watched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import translate
+from functools import lru_cache
+
+from lstm_stream.ingest.topics import LONGEST_NAME
+
+_REMEMBERED = 4096  # names; payloads of a source repeat theirs
+
+
+class Channels:
+    """The include and exclude globs of a source: `*` is any text, `?` a character, `[ab]` one of those. Case counts."""
+
+    def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
+        self._include = _any_of(include)
+        self._exclude = _any_of(exclude)
+        self._remembered = lru_cache(_REMEMBERED)(self._watched)
+
+    def pick(self, values: Mapping[str, float]) -> dict[str, float]:
+        """The values of the channels that are watched."""
+        return {name: value for name, value in values.items() if len(name) <= LONGEST_NAME and self._remembered(name)}
+
+    def _watched(self, name: str) -> bool:
+        if not name or not name.isprintable():
+            return False
+        return bool(self._include.fullmatch(name)) and not self._exclude.fullmatch(name)
+
+
+def _any_of(globs: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, globs)) or r"(?!)")

@@ -1,0 +1,135 @@
+"""JSON: an object is a sample, an array of objects a window of them.
+
+Nested objects are flattened: {"pump": {"rpm": 5, "axes": [1, 2]}} has the channels pump.rpm, pump.axes.0 and
+pump.axes.1. Objects within inner arrays are left out: they are records of something else, not channels.
+
+    number, "21.5", true      a value, if it is finite
+    null, NaN, Infinity, 1e999, text      no value: the channel is absent from this sample
+    [20.5, 20.7], 20.5      samples of the one channel `value`
+
+Of a key that occurs twice the last one counts. The time is read from the named field (its flattened name), or else
+from the first of the usual names at top level that is there; none of them is ever a channel.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import accumulate
+from typing import Any
+
+import orjson
+
+from lstm_stream.ingest.formats.sample import Options, Sample
+from lstm_stream.ingest.formats.text import as_number, trimmed
+from lstm_stream.ingest.formats.value import CHANNEL
+from lstm_stream.ingest.shown import shown
+from lstm_stream.ingest.timestamps import parse_time
+from lstm_stream.records import Reason, Rejection
+
+USUAL_TIME_FIELDS = (
+    *("timestamp", "@timestamp", "_timestamp", "time_stamp", "ts", "time", "_time", "datetime", "date_time"),
+    *("unixtime", "unix_time", "epoch", "measured_at", "sampled_at", "recorded_at", "received_at", "last_seen", "date"),
+)
+"""Keys taken for the time, in this order and in any case."""
+
+_RANK = {name: rank for rank, name in enumerate(USUAL_TIME_FIELDS)}
+
+# A string, also one without end, matches whole from its first quote on: no text makes these take quadratic time.
+_STRING = r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
+_STRINGS = re.compile(_STRING.encode(), re.DOTALL)
+_NOT_FINITE = re.compile(rf"(?P<string>{_STRING})|[+-]?\b(?:nan|inf|infinity)\b", re.DOTALL | re.IGNORECASE)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def decode(payload: bytes, options: Options) -> list[Sample | Rejection]:
+    """The samples of a JSON payload, in order."""
+    payload = trimmed(payload)
+    if _deeper(payload, options.depth):
+        detail = f"the JSON is nested more than {options.depth} deep (limits.depth); send it flatter"
+        return [Rejection(Reason.TOO_DEEP, detail)]
+    try:
+        document = _parsed(payload)
+    except ValueError as error:
+        return [Rejection(Reason.MALFORMED, f"not JSON: {error}")]
+    records = document if isinstance(document, list) else [document]
+    return [_sample(record, options) for record in records]
+
+
+def _deeper(payload: bytes, depth: int) -> bool:
+    """Whether brackets are nested deeper than `depth`; found without recursion, exact for valid JSON."""
+    if payload.count(b"[") + payload.count(b"{") <= depth:
+        return False
+    brackets = _STRINGS.sub(b"", payload).translate(None, _NO_BRACKETS)
+    return max(accumulate(1 if bracket in b"[{" else -1 for bracket in brackets), default=0) > depth
+
+
+def _parsed(payload: bytes) -> Any:
+    """The document. What the strict reader refuses is read once more by one that knows NaN, nan, Infinity and 1e999."""
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        try:
+            return json.loads(_NOT_FINITE.sub(_as_nan, payload.decode()), parse_int=_integer)
+        except ValueError:
+            raise error from None
+
+
+def _as_nan(match: re.Match[str]) -> str:
+    return match["string"] or "NaN"
+
+
+def _integer(text: str) -> int | float:
+    return int(text) if len(text) <= 20 else float(text)  # as orjson: no integers beyond 64 bits
+
+
+def _sample(record: Any, options: Options) -> Sample | Rejection:
+    if isinstance(record, list):
+        return Rejection(Reason.NO_CHANNELS, "an array within the array; make each sample an object or a number")
+    leaves: dict[str, Any] = {}
+    if isinstance(record, dict):
+        _flatten(record, "", options.separator, leaves)
+    else:
+        leaves[CHANNEL] = record
+    try:
+        field, time = _take_time(leaves, options)
+    except ValueError as error:
+        return Rejection(Reason.BAD_TIMESTAMP, str(error))
+    numbers = ((name, as_number(value)) for name, value in leaves.items())
+    return Sample(time, {name: number for name, number in numbers if number is not None}, field)
+
+
+def _flatten(branch: dict[str, Any], prefix: str, separator: str, leaves: dict[str, Any]) -> None:
+    """Put what is not an object or array into `leaves` under its path."""
+    for key, value in branch.items():
+        path = prefix + key
+        if isinstance(value, dict):
+            _flatten(value, path + separator, separator, leaves)
+        elif isinstance(value, list):
+            scalars = ((i, item) for i, item in enumerate(value) if not isinstance(item, (dict, list)))
+            leaves.update((f"{path}{separator}{i}", item) for i, item in scalars)
+        else:
+            leaves[path] = value
+
+
+def _take_time(leaves: dict[str, Any], options: Options) -> tuple[str | None, float | None]:
+    """Remove the time from the leaves: the key that held it and unix seconds, or None twice. ValueError: not a time."""
+    field = options.time_field
+    if field is not None:
+        fields = [field]
+        if leaves.get(field) is None:
+            raise ValueError(f"no field {shown(field)} (timestamp.field); the fields are {_names(leaves)}")
+    else:
+        fields = sorted((name for name in leaves if name.lower() in _RANK), key=lambda name: _RANK[name.lower()])
+    values = [(name, value) for name in fields if (value := leaves.pop(name)) is not None]
+    if not values:
+        return None, None
+    field, value = values[0]
+    try:
+        return field, parse_time(value, options.time_unit)
+    except ValueError as error:
+        raise ValueError(f"{field}: {error}; if another field holds the time, name it in timestamp.field") from None
+
+
+def _names(leaves: dict[str, Any]) -> str:
+    return ", ".join(map(shown, list(leaves)[:5])) + (", ..." if len(leaves) > 5 else "") if leaves else "none"

@@ -1,0 +1,49 @@
+"""The bounded queue between the network thread and the worker thread.
+
+Rule: put() never waits, for a network thread that waits misses its keep-alive. When the inbox is full, messages are
+dropped and counted; one thread puts and one thread takes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from lstm_stream.records import Message
+
+
+class Inbox:
+    """Messages that wait to be scored, at most `capacity`, in order of arrival."""
+
+    def __init__(self, capacity: int) -> None:
+        self.dropped = 0
+        self._capacity = capacity
+        self._messages: deque[Message] = deque()
+        self._ready = threading.Event()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def put(self, message: Message) -> bool:
+        """Add a message. False: the inbox is full, the message is dropped and counted."""
+        if len(self._messages) >= self._capacity:
+            self.dropped += 1
+            return False
+        self._messages.append(message)
+        if not self._ready.is_set():
+            self._ready.set()
+        return True
+
+    def take(self, limit: int, timeout: float) -> list[Message]:
+        """Up to `limit` messages, oldest first. Waits up to `timeout` seconds for the first one, and for no other."""
+        if not self._messages and not self._closed:
+            self._ready.clear()
+            if not self._messages and not self._closed:  # not put between the two lines above
+                self._ready.wait(timeout)
+        return [self._messages.popleft() for _ in range(min(limit, len(self._messages)))]
+
+    def close(self) -> None:
+        """Wake a waiting take(); from now on it gives what is there without waiting."""
+        self._closed = True
+        self._ready.set()

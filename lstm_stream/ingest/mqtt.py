@@ -1,0 +1,260 @@
+"""The MQTT session: connects, subscribes, fills the inbox, acknowledges, publishes, and comes back by itself.
+
+    broker --PUBLISH--> network thread --Inbox--> worker thread --acknowledge()--> PUBACK --> broker
+
+Rules:
+1. A message is acknowledged after the work on it. What was not acknowledged when the connection ended comes again
+   with the next one, so an acknowledgement is only ever sent on the connection that its message came with.
+2. Callbacks run on the network thread and never wait: one that does misses the keep-alive.
+3. A message that finds the inbox full is lost, counted, and acknowledged all the same: left unacknowledged it would
+   fill the broker's window and come again only after a reconnect. With QoS 1 that window (broker.receive_maximum)
+   holds the broker back before an inbox larger than it can fill.
+4. The session outlives this process (clean_session: false): what arrives meanwhile with QoS 1 is delivered later.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+from paho.mqtt import client as paho
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.reasoncodes import ReasonCode
+
+from lstm_stream import __version__
+from lstm_stream.config import Broker, Events, Source
+from lstm_stream.ingest.client import Client
+from lstm_stream.ingest.inbox import Inbox
+from lstm_stream.ingest.topics import Pattern
+from lstm_stream.records import Message
+
+_log = logging.getLogger(__name__)
+
+_SHORT = 10.0  # seconds: a connection that ended sooner was not lost by chance
+_SHORT_IN_A_ROW = 3
+_LOGIN_REFUSED = ("Bad user name or password", "Not authorized")
+
+
+class Session:
+    """One session with one broker. `on_disconnect` is called with a reason, on the network thread.
+
+    `connected` and `subscribed` tell the state, `problem` says in words what is wrong ("" if nothing is).
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        sources: Sequence[Source],
+        events: Events,
+        inbox: Inbox,
+        on_disconnect: Callable[[str], None] | None = None,
+    ) -> None:
+        self.connected = False
+        self.subscribed = False  # to every filter
+        self.problem = "not connected yet"
+        self.messages_received = 0
+        self.messages_unsent = 0  # publishes lost because too many waited
+        self.disconnects = 0
+        self._broker = broker
+        self._filters = subscriptions(sources)
+        self._events = events
+        self._inbox = inbox
+        self._on_disconnect = on_disconnect
+        self._own = own_topics(events)
+        self._client: Client | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()  # guards connected and generation against acknowledge()
+        self._generation = 0  # number of the connection; stands in the upper bits of Message.mid
+        self._since = 0.0  # monotonic time at which the connection began
+        self._short_lived = 0  # connections in a row
+        self._answered = False  # the broker, to the latest connect
+        self._taking = True
+        self._closing = False
+
+    def open(self) -> None:
+        """Start the network thread, which connects and never gives up. Returns at once.
+
+        Raises SetupError where it cannot work: an unreadable password or certificate.
+        """
+        client = Client(self._broker)
+        client.prepare()
+        client.will_set(self._events.status_topic, _status("offline"), qos=1, retain=True)
+        client.on_pre_connect = self._before_connect
+        client.on_connect = self._connected
+        client.on_connect_fail = self._connect_failed
+        client.on_disconnect = self._disconnected
+        client.on_subscribe = self._subscribed
+        client.on_message = self._received
+        self._client = client
+        client.loop_start()
+
+    def stop_intake(self) -> None:
+        """Take no more messages: what comes from now on stays unacknowledged, and comes again next time."""
+        self._taking = False
+
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        """Tell the broker that the work on these messages is done. From any thread."""
+        client = self._client
+        with self._lock:  # between this test and the last ack no new connection begins
+            if client is None or not self.connected:
+                return
+            for message in messages:
+                if message.qos and message.mid >> 16 == self._generation:
+                    client.ack(message.mid & 0xFFFF, message.qos)
+
+    def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
+        """Send a message; with QoS 1 or 2 it waits while the broker is away. From any thread.
+
+        Raises ValueError for a topic with wildcards, RuntimeError while the session is not open.
+        """
+        client = self._client
+        if client is None:
+            raise RuntimeError("the session is not open")
+        if client.publish(topic, payload, qos, retain).rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+            self.messages_unsent += 1
+            if self.messages_unsent == 1:
+                _log.error("too many messages wait for %s to come back; further ones are lost", self._address)
+
+    def close(self, timeout: float) -> None:
+        """Deliver what was published, say offline, disconnect; give up after `timeout` seconds. May be called twice."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        deadline = time.monotonic() + timeout
+        if self.connected:
+            self._say_offline(client, timeout)
+        self._closing = True
+        client.disconnect()
+        if self._thread is not None:
+            self._thread.join(max(0.1, deadline - time.monotonic()))
+            if self._thread.is_alive():
+                _log.warning("the broker did not answer within %g s; leaving without its consent", timeout)
+        self.connected = self.subscribed = False
+        self.problem = "closed"
+
+    # -- callbacks, on the network thread
+
+    def _before_connect(self, _client: paho.Client, _userdata: Any) -> None:
+        self._thread = threading.current_thread()
+        self._answered = False
+        self._lost("the connection was given up")  # where paho gave it up without a word
+
+    def _connect_failed(self, _client: paho.Client, _userdata: Any) -> None:
+        error = sys.exc_info()[1]  # paho calls this from its except clause and does not pass the error
+        self._trouble(f"cannot reach {self._address}: {error}")
+
+    def _connected(
+        self, client: paho.Client, _userdata: Any, flags: paho.ConnectFlags, reason: ReasonCode, _properties: Any
+    ) -> None:
+        self._answered = True
+        if self._closing:  # close() came while this connection was being made
+            client.disconnect()
+        elif reason.is_failure:
+            hint = "; check broker.username and the password" if str(reason) in _LOGIN_REFUSED else ""
+            self._trouble(f"{self._address} refused the connection: {reason}{hint}")
+        else:
+            self._begin(client, flags.session_present)
+
+    def _begin(self, client: paho.Client, kept: bool) -> None:
+        with self._lock:
+            self._generation += 1
+            self.connected = True
+        self._since = time.monotonic()
+        self.problem = "not subscribed yet"
+        _log.info("connected to %s (%s session)", self._address, "kept" if kept else "new")
+        client.subscribe(list(self._filters.items()))
+        client.publish(self._events.status_topic, _status("online"), qos=1, retain=True)
+
+    def _subscribed(
+        self, _client: paho.Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
+    ) -> None:
+        refused = [f"{topic} ({code})" for topic, code in zip(self._filters, reasons, strict=False) if code.is_failure]
+        self.subscribed = not refused
+        self.problem = ""
+        if refused:
+            self._trouble(f"{self._address} refused the subscription to {', '.join(refused)}; check its access rules")
+
+    def _received(self, client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
+        if not self._taking:
+            return
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""  # goes down the line and is rejected there
+        qos = message.qos
+        if self._own(topic) is None:
+            self.messages_received += 1
+            mid = self._generation << 16 | message.mid
+            if self._inbox.put(Message(topic, bytes(message.payload), time.time(), message.retain, qos, mid)):
+                return
+        client.ack(message.mid, qos)
+
+    def _disconnected(
+        self, _client: paho.Client, _userdata: Any, flags: paho.DisconnectFlags, reason: ReasonCode, _properties: Any
+    ) -> None:
+        said = f": {reason}" if flags.is_disconnect_packet_from_server else ""  # else the reason is a guess of paho's
+        self._lost(f"lost the connection to {self._address}{said}")
+        if not self._answered and not self._closing:
+            self._trouble(f"{self._address} hung up before it answered; is TLS on at one end only?")
+
+    def _lost(self, reason: str) -> None:
+        """The connection is gone. Does nothing where there was none."""
+        with self._lock:
+            if not self.connected:
+                return
+            self.connected = self.subscribed = False
+        if self._closing:
+            return
+        self.disconnects += 1
+        self._short_lived = self._short_lived + 1 if time.monotonic() - self._since < _SHORT else 0
+        if self._short_lived >= _SHORT_IN_A_ROW:
+            reason += f"; the last {self._short_lived} connections ended within {_SHORT:g} s of their start: is there "
+            reason += f"another client with the id {self._broker.client_id!r}? Each needs a broker.client_id of its own"
+        self._trouble(reason)
+        if self._on_disconnect is not None:
+            self._on_disconnect(reason)
+
+    # -- the rest
+
+    def _trouble(self, text: str) -> None:
+        self.problem = text
+        _log.warning("%s", text)
+
+    @property
+    def _address(self) -> str:
+        return f"{self._broker.host}:{self._broker.port}"
+
+    def _say_offline(self, client: Client, timeout: float) -> None:
+        """Publish the status and wait until the broker has it, and with it everything published before."""
+        qos = max(1, self._events.qos)  # that of the events: the broker confirms each kind in order
+        info = client.publish(self._events.status_topic, _status("offline"), qos, retain=True)
+        try:
+            info.wait_for_publish(timeout)
+        except (RuntimeError, ValueError) as error:
+            _log.warning("could not say offline: %s", error)
+
+
+def subscriptions(sources: Sequence[Source]) -> dict[str, int]:
+    """The filters to subscribe to, each with the highest QoS that a source asks for."""
+    filters: dict[str, int] = {}
+    for source in sources:
+        topic = Pattern.parse(source.topic).filter
+        filters[topic] = max(source.qos, filters.get(topic, 0))
+    return filters
+
+
+def own_topics(events: Events) -> Callable[[str], re.Match[str] | None]:
+    """Matches the topics that this daemon publishes to, which it must not take for sensors."""
+    parts = re.split(r"(\{\w+\})", events.topic)
+    event = "".join("[^/]+" if part.startswith("{") else re.escape(part) for part in parts)
+    return re.compile(f"{event}|{re.escape(events.status_topic)}").fullmatch
+
+
+def _status(state: str) -> bytes:
+    return orjson.dumps({"state": state, "version": __version__})
