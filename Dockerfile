@@ -19,17 +19,17 @@ RUN /opt/venv/bin/pip install . \
 
 FROM ${PYTHON}
 # The kernels compiled here are found at run time only if CPU name and features are the same there. Left alone Numba
-# takes those of the machine that builds, and another one would compile for half a minute at every start. x86-64-v3
-# (AVX2 and FMA: Intel since 2013, AMD since 2015) is the best that servers have in common. On another architecture,
-# or an older CPU: --build-arg CPU=generic
+# takes those of the machine that builds, and another one would compile for 15 s at every start. x86-64-v3 (AVX2 and
+# FMA: Intel since 2013, AMD since 2015) is the best that servers have in common. Another architecture or an older CPU
+# wants --build-arg CPU=generic; one with AVX-512 gains from --build-arg CPU=x86-64-v4.
 ARG CPU=x86-64-v3
 ENV NUMBA_CPU_NAME=${CPU} \
     NUMBA_CPU_FEATURES="" \
     NUMBA_CACHE_DIR=/var/cache/lstm_stream \
     PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1
-RUN groupadd --system --gid 9108 lstm_stream \
-    && useradd --system --uid 9108 --gid 9108 --home-dir /var/lib/lstm_stream --shell /usr/sbin/nologin lstm_stream \
+RUN groupadd --gid 9108 lstm_stream \
+    && useradd --no-log-init --uid 9108 --gid 9108 --home-dir /var/lib/lstm_stream --shell /usr/sbin/nologin lstm_stream \
     && install -d -o 9108 -g 9108 /var/lib/lstm_stream /var/cache/lstm_stream
 COPY --from=build /opt/venv /opt/venv
 USER 9108:9108
