@@ -135,6 +135,9 @@ events = st.builds(
 
 
 @given(events)
+@example(
+    replace(OPENED, sensor="\ud800", group="\udfff", reason="\ud800", channels={"\ud800": ChannelEvidence(*[0.0] * 5)})
+)
 def test_every_event_keeps_the_schema(event: Event) -> None:
     payload = parse(to_json(event, 1795243700.5, "0.1.0"))
     assert payload.opened_unix == (event.opened if math.isfinite(event.opened) else None)
