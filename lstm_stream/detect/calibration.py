@@ -17,13 +17,22 @@ from lstm_stream.jit import inline, kernel
 
 BLOCK = 5  # samples
 MEMORY = 4000.0  # blocks
+FORGET = 1.0
+QUARANTINE = 16  # blocks
+OPENED = 1  # the transition of an alarm that opens, as in alarm.py
 BINS = 128
 PER_OCTAVE = 8.0
 LOWEST = -6.0  # log2 of the first bin's edge
 TAIL = 0.1
-SHAPE, SHAPE_WEIGHT = 0.3, 20.0  # prior of the tail's shape, in excesses
-ENOUGH = 20.0  # blocks before there is a score
+SHAPE, SHAPE_WEIGHT, LIMIT = 0.05, 20.0, 0.2  # prior of the tail's shape, its weight in excesses, the largest shape
+ENOUGH = 10.0  # blocks before there is a score
 FIT = 4  # columns of a fit: blocks, tail threshold, tail scale, tail shape
+MARGIN = (
+    1.0  # decades above the threshold where a false alarm usually lies; what is beyond is learned as if it lay here
+)
+PACE = 0.25  # decades of strictness for an alarm
+LEAST, MOST = -0.5, 2.0  # decades
+AT_FIRST = 0.5  # strictness of a sensor that is not known well
 FLOOR = 1.3  # the lowest alarm threshold: one block in twenty
 
 F8 = NDArray[np.float64]
@@ -86,7 +95,7 @@ def fit_tail(histogram: F4, fit: F8) -> None:
     mean = max(mean / mass, 0.01 * u)
     ranked = ranked / mass / mass
     xi = 2.0 - mean / max(mean - 2.0 * ranked, 1e-3 * mean)
-    xi = min(max((mass * xi + SHAPE_WEIGHT * SHAPE) / (mass + SHAPE_WEIGHT), 0.05), 0.9)
+    xi = min(max((mass * xi + SHAPE_WEIGHT * SHAPE) / (mass + SHAPE_WEIGHT), 0.05), LIMIT)
     fit[1], fit[2], fit[3] = u, mean * (1.0 - xi), xi
 
 
@@ -113,13 +122,38 @@ def score(slot: NDArray[np.int32], statistic: F8, fit: F8, leading: NDArray[np.i
 
 
 @kernel
-def thresholds(slot: NDArray[np.int32], interval: F8, budget: float) -> F8:
+def thresholds(slot: NDArray[np.int32], interval: F8, strictness: F8, budget: float) -> F8:
     """The score (M,) that spends the alarm budget (false alarms a second) at each sensor's usual interval (S,) s."""
     result = np.empty(len(slot))
     for m in range(len(slot)):
         expected = budget * BLOCK * max(interval[slot[m]], 1e-3)
-        result[m] = max(-math.log10(expected), FLOOR)
+        result[m] = max(-math.log10(expected) + strictness[slot[m]], FLOOR)
     return result
+
+
+@kernel
+def keep_budget(
+    slot: NDArray[np.int32],
+    score: F8,
+    threshold: F8,
+    opened: NDArray[np.bool_],
+    interval: F8,
+    budget: float,
+    strictness: F8,
+) -> None:
+    """Steer the strictness (S,), in decades, so that alarms come at the rate of the budget (false alarms a second).
+
+    It sinks with time and rises with each alarm that opened (M,) within `MARGIN` of the threshold, as nine in ten of
+    well-calibrated false alarms do; a clear fault, far beyond, says nothing about the budget. This is adaptive
+    conformal inference (Gibbs & Candes, NeurIPS 2021) on the logarithm of the level.
+    """
+    usual = 1.0 - 10.0**-MARGIN
+    for m in range(len(slot)):
+        row = slot[m]
+        strictness[row] -= PACE * usual * budget * interval[row]
+        if opened[m] and score[m] < threshold[m] + MARGIN:
+            strictness[row] += PACE
+        strictness[row] = min(max(strictness[row], LEAST), MOST)
 
 
 @kernel
@@ -131,35 +165,56 @@ def band(slot: NDArray[np.int32], threshold: F8, fit: F8) -> F8:
     return result
 
 
+@inline
+def learn(maximum: F8, histogram: F4, fit: F8) -> None:
+    """Add one block's maxima (V+1,) to the memory (V+1, BINS) and refit the tails (V+1, FIT)."""
+    for v in range(len(maximum)):
+        # Early blocks weigh as (their number / all) ** FORGET: the sensor was not known yet.
+        position = (math.log2(max(maximum[v], 1e-9)) - LOWEST) * PER_OCTAVE
+        total = max(float(fit[v, 0]), 1.0)
+        histogram[v] *= np.float32(1.0 - max(FORGET / ((FORGET + 1.0) * total), 1.0 / MEMORY))
+        histogram[v, int(min(max(position, 0.0), BINS - 1.0))] += np.float32(1.0)
+        fit_tail(histogram[v], fit[v])
+
+
 @kernel
 def remember(
     slot: NDArray[np.int32],
     statistic: F8,
     learning: NDArray[np.bool_],
-    closing: NDArray[np.bool_],
+    transition: NDArray[np.int8],
+    threshold: F8,
     histogram: F4,
     fit: F8,
     maximum: F8,
     block: NDArray[np.int64],
+    waiting: F8,
+    blocks: NDArray[np.int64],
 ) -> None:
-    """Add M samples' statistics (M, V+1) to the block under way; a full block enters the memory and refits the tail.
+    """Add M samples' statistics (M, V+1) to the block under way; full blocks enter the memory after a quarantine.
 
-    Outside learning (M,) the maximum grows but the block does not; closing (M,) ends it, so that a whole alarm counts
-    as one block, whatever its length.
+    waiting (S, QUARANTINE, V+1) holds the latest blocks, blocks (S,) counts them: a slow fault must not become usual
+    while it builds up, so an alarm that opens drops what waits. Outside learning (M,) only the maximum grows. An
+    alarm that closes is learned as one block, whatever its length, of at most `MARGIN` above the threshold (M,),
+    whatever its height: were a fault learned as high as it was, the next one would pass for usual.
     """
-    kinds = statistic.shape[1]
     for m in range(len(slot)):
         row = slot[m]
-        for v in range(kinds):
+        for v in range(statistic.shape[1]):
             maximum[row, v] = max(maximum[row, v], statistic[m, v])
-        if learning[m]:
+        if transition[m] == OPENED:
+            blocks[row] = 0
+        elif transition[m] != 0:
+            for v in range(statistic.shape[1]):
+                maximum[row, v] = min(maximum[row, v], tail_value(threshold[m] + MARGIN, fit[row, v]))
+            learn(maximum[row], histogram[row], fit[row])
+            maximum[row], block[row] = 0.0, 0
+        elif learning[m]:
             block[row] += 1
-        if block[row] < BLOCK and not closing[m]:
-            continue
-        for v in range(kinds):
-            position = (math.log2(max(maximum[row, v], 1e-9)) - LOWEST) * PER_OCTAVE
-            histogram[row, v] *= np.float32(1.0 - 1.0 / MEMORY)
-            histogram[row, v, int(min(max(position, 0.0), BINS - 1.0))] += np.float32(1.0)
-            fit_tail(histogram[row, v], fit[row, v])
-            maximum[row, v] = 0.0
-        block[row] = 0
+            if block[row] == BLOCK:
+                place = blocks[row] % QUARANTINE
+                if blocks[row] >= QUARANTINE:
+                    learn(waiting[row, place], histogram[row], fit[row])
+                waiting[row, place] = maximum[row]
+                blocks[row] += 1
+                maximum[row], block[row] = 0.0, 0

@@ -143,7 +143,19 @@ class Detector:
         error = np.sqrt(a.error[slot])
         errors.error_views(slot, u, a.forecast, a.seen, a.open, a.error, a.burst, statistic, share)
         levels.level_view(
-            slot, u, time, a.count, a.open, a.gram, a.moment, a.baseline, a.level, a.covariance, statistic, share
+            slot,
+            u,
+            time,
+            a.count,
+            a.open,
+            a.gram,
+            a.moment,
+            a.baseline,
+            a.deviation,
+            a.level,
+            a.covariance,
+            statistic,
+            share,
         )
         stuck = freeze.stuck_view(slot, values, a.raw, a.run, a.longest, a.changes, share[:, View.STUCK - 1])
         return Observation(u, x, gap, center, scale, error, statistic, share, stuck)
@@ -153,7 +165,8 @@ class Detector:
         a = self.arrays
         leading = np.empty(len(slot), np.int8)
         score = calibration.score(slot, seen.statistic, a.fit, leading)
-        threshold = calibration.thresholds(slot, a.interval, self.group.false_alarms)
+        budget = self.group.false_alarms
+        threshold = calibration.thresholds(slot, a.interval, a.strictness, budget)
         threshold[a.count[slot] < self.group.warmup] = np.inf
         stuck = seen.stuck * np.where(np.isfinite(threshold), threshold, 0.0)
         frozen = (seen.stuck >= 1) & (stuck > score)
@@ -162,6 +175,7 @@ class Detector:
         transition = alarm.decide(
             slot, time, score, threshold, leading, accept, a.open, a.opened, a.peak, a.quiet, a.leading
         )
+        calibration.keep_budget(slot, score, threshold, transition == alarm.OPENED, a.interval, budget, a.strictness)
         return Decision(score, threshold, leading, transition)
 
     def _write(
@@ -185,8 +199,19 @@ class Detector:
         a = self.arrays
         normal = ~a.open[slot]
         learning = normal & (a.count[slot] >= CALIBRATE_FROM)
-        closing = decided.transition >= alarm.CLOSED
-        calibration.remember(slot, seen.statistic, learning, closing, a.histogram, a.fit, a.maximum, a.block)
+        calibration.remember(
+            slot,
+            seen.statistic,
+            learning,
+            decided.transition,
+            decided.threshold,
+            a.histogram,
+            a.fit,
+            a.maximum,
+            a.block,
+            a.waiting,
+            a.blocks,
+        )
         history.append(
             slot, a.count, time, seen.u, seen.gap, normal, a.past_time, a.past_value, a.past_gap, a.learnable
         )

@@ -21,7 +21,8 @@ SPREAD_MEMORY = 2000.0  # samples of the covariance
 SMOOTH = 12.0  # samples of the level
 RIDGE = 30.0  # samples' worth of belief that there is no season
 SOLVE_EVERY = 8  # samples
-CLIP = 3.0  # a residual enters the baseline clipped to this (scaled units)
+CLIP = 3.0  # a residual enters level and baseline clipped to so many of its own root mean squares: a spike is no level
+DEVIATION_MEMORY = 1000.0  # samples of that mean square
 BOUND = 16.0  # a T^2 beyond this enters the covariance shrunk to it
 
 F8 = NDArray[np.float64]
@@ -117,6 +118,7 @@ def level_view(
     gram: F8,
     moment: F8,
     baseline: F8,
+    deviation: F8,
     level: F8,
     covariance: F8,
     statistic: F8,
@@ -136,10 +138,17 @@ def level_view(
             fitted = 0.0
             for a in range(TERMS):
                 fitted += terms[a] * baseline[row, a, j]
-            residual = 0.0 if math.isnan(u[m, j]) else u[m, j] - fitted
-            target[j] = fitted + min(max(residual, -CLIP), CLIP)
-            if not math.isnan(u[m, j]):
-                level[row, j] += (residual - level[row, j]) / SMOOTH
+            target[j] = fitted
+            if math.isnan(u[m, j]):
+                continue
+            bound = CLIP * math.sqrt(deviation[row, j])
+            residual = min(max(u[m, j] - fitted, -bound), bound)
+            target[j] += residual
+            level[row, j] += (residual - level[row, j]) / SMOOTH
+            if not frozen[row]:
+                gain = 1.0 / min(count[row] + 1.0, DEVIATION_MEMORY)
+                # The floor lets a channel out that began by repeating one value.
+                deviation[row, j] += gain * (max(residual * residual, 1e-6) - deviation[row, j])
         t2 = t_squared(level[row], covariance[row], share[m, 2])
         statistic[m, 2] = math.sqrt(t2)
         if not frozen[row]:

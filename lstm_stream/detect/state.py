@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.config import Group
-from lstm_stream.detect.calibration import BINS, FIT
+from lstm_stream.detect.calibration import AT_FIRST, BINS, FIT, QUARANTINE
 from lstm_stream.detect.inputs import TERMS, input_count
 from lstm_stream.lstm.params import Shape
 
@@ -62,6 +62,7 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
         FieldSpec("gram", "f8", (TERMS, TERMS)),  # seasonal baseline: normal equations
         FieldSpec("moment", "f8", (TERMS, d)),
         FieldSpec("baseline", "f8", (TERMS, d)),
+        FieldSpec("deviation", "f8", (d,), 1.0),  # running mean square of the baseline's residual
         FieldSpec("level", "f8", (d,)),  # smoothed residual of the baseline
         FieldSpec("covariance", "f8", (d, d)),  # of the level
         FieldSpec("run", "i8", (d,)),  # identical values in a row
@@ -72,6 +73,9 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
         FieldSpec("fit", "f8", (CALIBRATED, FIT)),
         FieldSpec("maximum", "f8", (CALIBRATED,)),  # of the block under way
         FieldSpec("block", "i8"),  # samples in it
+        FieldSpec("waiting", "f8", (QUARANTINE, CALIBRATED)),  # blocks in quarantine
+        FieldSpec("blocks", "i8"),  # how many were put there
+        FieldSpec("strictness", "f8", (), AT_FIRST),  # decades added to the threshold to keep the budget
         # alarm
         FieldSpec("open", "?"),
         FieldSpec("opened", "f8"),  # data time, unix s
