@@ -15,6 +15,7 @@ from lstm_stream.config import Broker
 from lstm_stream.ingest.login import read_password, tls_context
 
 _log = logging.getLogger(__name__)
+_paho_log = _log.getChild("paho")
 
 _QUEUED = 10_000  # publishes that wait for the broker to come back
 
@@ -40,9 +41,9 @@ class Client(paho.Client):
         """Login, encryption and back-off; loop_start() then connects. Raises SetupError for what cannot work."""
         broker = self._broker
         self.suppress_exceptions = True  # of callbacks: logged instead of ending the network thread
-        logger = _log.getChild("paho")
-        logger.setLevel(logging.WARNING)  # below it is a line a packet
-        self.enable_logger(logger)
+        _paho_log.setLevel(logging.WARNING)  # below it is a line a packet
+        _paho_log.addFilter(_worth_a_line)
+        self.enable_logger(_paho_log)
         self.reconnect_delay_set(broker.reconnect_min, broker.reconnect_max)  # type: ignore[arg-type]  # takes floats
         self.max_queued_messages_set(_QUEUED)
         password = read_password(broker)
@@ -72,3 +73,8 @@ class Client(paho.Client):
             properties.ReceiveMaximum = broker.receive_maximum
             v5 = {"clean_start": broker.clean_session, "properties": properties}
         self.connect_async(broker.host, broker.port, int(broker.keepalive), **v5)
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """Not what paho calls an error whenever it is told to disconnect, or waits to connect again."""
+    return not record.msg.startswith("Client is not connected")

@@ -148,7 +148,7 @@ class Decoder:
     def _unknown(self, topic: str) -> str:
         patterns = ", ".join(route.pattern.text for route in self._routes[:5])
         more = ", ..." if len(self._routes) > 5 else ""
-        kept = "a kept session may still hold the subscriptions of an earlier configuration"
+        kept = "a kept session holds subscriptions of earlier configurations until one start with clean_session: true"
         return f"{shown(topic)} matches no source; the sources take {patterns}{more} ({kept})"
 
     def _internal(self, error: Exception, message: Message) -> Rejection:

@@ -31,7 +31,7 @@ from lstm_stream import __version__
 from lstm_stream.config import Broker, Events, Source
 from lstm_stream.ingest.client import Client
 from lstm_stream.ingest.inbox import Inbox
-from lstm_stream.ingest.topics import Pattern
+from lstm_stream.ingest.topics import Pattern, covers
 from lstm_stream.records import Message
 
 _log = logging.getLogger(__name__)
@@ -190,7 +190,7 @@ class Session:
         qos = message.qos
         if self._own(topic) is None:
             self.messages_received += 1
-            mid = self._generation << 16 | message.mid
+            mid = self._generation << 16 | message.mid if qos else 0
             if self._inbox.put(Message(topic, bytes(message.payload), time.time(), message.retain, qos, mid)):
                 return
         client.ack(message.mid, qos)
@@ -241,12 +241,14 @@ class Session:
 
 
 def subscriptions(sources: Sequence[Source]) -> dict[str, int]:
-    """The filters to subscribe to, each with the highest QoS that a source asks for."""
-    filters: dict[str, int] = {}
-    for source in sources:
-        topic = Pattern.parse(source.topic).filter
-        filters[topic] = max(source.qos, filters.get(topic, 0))
-    return filters
+    """The filters to subscribe to and their QoS.
+
+    A filter within a wider one is left out, and lends that its QoS: where both are subscribed to, brokers deliver a
+    message twice (mosquitto with MQTT 5) or with the lower QoS (mosquitto with 3.1.1).
+    """
+    asked = [(Pattern.parse(source.topic).filter, source.qos) for source in sources]
+    wide = [topic for topic, _ in asked if not any(topic != other and covers(other, topic) for other, _ in asked)]
+    return {topic: max(qos for other, qos in asked if covers(topic, other)) for topic in wide}
 
 
 def own_topics(events: Events) -> Callable[[str], re.Match[str] | None]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from lstm_stream.config import template_names, topic_levels
 from lstm_stream.ingest.shown import shown
@@ -51,14 +52,28 @@ def _expression(levels: tuple[str, ...]) -> str:
     tail = levels[-1] == "#"
     expression = "/".join(map(_level_expression, levels[:-1] if tail else levels))
     if tail:
-        expression += "(?:/.*)?" if expression else ".*"  # sport/# takes sport as well
-    return rf"(?!\$|\Z){expression}" if levels[0][0] in "{+#" else expression
+        expression += "(?:/.*)?" if len(levels) > 1 else ".*"  # sport/# takes sport as well
+    wild = levels[0].startswith(("{", "+", "#"))
+    return (r"(?!\$|\Z)" if wild else r"(?!\Z)") + expression
 
 
 def _level_expression(level: str) -> str:
     if level == "+":
         return "[^/]*"
     return f"(?P<{level[1:-1]}>[^/]+)" if level.startswith("{") else re.escape(level)
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Whether the MQTT filter `wide` takes every topic that the filter `narrow` takes."""
+    if wide[0] in "+#" and narrow.startswith("$"):
+        return False
+    levels, others = wide.split("/"), narrow.split("/")
+    for level, other in zip_longest(levels, others):
+        if level == "#":
+            return True
+        if other in (None, "#") or level not in ("+", other):
+            return False
+    return True
 
 
 @dataclass(frozen=True)
