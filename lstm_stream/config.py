@@ -6,6 +6,7 @@ Errors between options are raised as `conflict`, so that the loader can point at
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -215,9 +216,9 @@ class Group(Section):
     )
     warmup: int = Field(default=400, ge=64, description="Samples of a sensor before its first alarm.")
     accept_after: Duration = Field(
-        default=86400.0, gt=0, description="An alarm open for so long is taken for the new normal."
+        default=3 * 86400.0, gt=0, description="An alarm open for so long is taken for the new normal."
     )
-    model: Model = Field(default=Model(), description="The LSTM.")
+    model: Model = Field(default=Model(), description="The LSTM that forecasts.")
     retraining: Retraining = Field(default=Retraining(), description="Online learning.")
 
 
@@ -321,4 +322,16 @@ class Config(Section):
             if source.group not in self.groups:
                 text = f"is {source.group!r}, which is not in groups; add it there, or use one of: "
                 raise conflict(f"sources.{index}.group", text + ", ".join(self.groups), "groups")
+        return self
+
+    @model_validator(mode="after")
+    def _distinct_topics(self) -> Config:
+        first: dict[str, int] = {}
+        for index, source in enumerate(self.sources):
+            taken = first.setdefault(re.sub(r"\{[^}]*\}", "+", source.topic), index)
+            if taken != index:
+                text = (
+                    f"takes the same topics as sources[{taken}], which comes first and gets them; keep one of the two"
+                )
+                raise conflict(f"sources.{index}.topic", text, f"sources.{taken}.topic")
         return self

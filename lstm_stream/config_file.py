@@ -99,6 +99,8 @@ class _Validation:
             except ValidationError as error:
                 errors = error.errors(include_url=False)
                 problems += [self._problem(detail) for detail in errors if not self._doubtful(detail)]
+                if all(_paths(detail)[0] in self.seen for detail in errors):
+                    break  # follows from what was left out
                 for detail in errors:
                     self._leave_out(detail)
         return None, problems

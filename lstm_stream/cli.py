@@ -1,0 +1,381 @@
+"""The command line: what each verb takes, and where it goes.
+
+Rule: nothing heavy is imported here at module level, so that --help answers at once.
+Exit codes: 0 fine, 1 something to correct, 2 wrong usage, 3 the start failed, 4 stopped by a defect.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, TypeVar
+
+from lstm_stream import __version__
+
+if TYPE_CHECKING:
+    from lstm_stream.config import Config
+
+OK, INVALID, USAGE, FAILED_START, DEFECT = range(5)
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code. Wrong usage raises SystemExit(2), as argparse has it."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if "verb" not in args:
+        parser.print_help(sys.stderr)
+        return USAGE
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
+    try:
+        code: int = args.verb(args)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except ModuleNotFoundError as error:
+        return _missing(error, args)
+
+
+# --- the verbs
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Show it working."""
+    from lstm_stream.demo.main import run_demo
+
+    return run_demo(args)
+
+
+def run(args: argparse.Namespace) -> int:
+    """The daemon, until a signal."""
+    config = _load(args.config)
+    if config is None:
+        return INVALID
+    from lstm_stream import logs
+    from lstm_stream.app import build
+
+    logs.setup(config.log.level, config.log.format)
+    try:
+        app = build(config, fresh=args.fresh)
+        _stop_on_signals(app.stop)
+        app.open()
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        log.critical("could not start: %s", reason, exc_info=log.isEnabledFor(logging.DEBUG))
+        return FAILED_START
+    try:
+        app.run()
+    except Exception:
+        log.critical("stopped by a defect; please report this", exc_info=True)
+        return DEFECT
+    finally:
+        app.close()
+    return OK
+
+
+def check(args: argparse.Namespace) -> int:
+    """Say everything that is wrong with a configuration."""
+    from lstm_stream.config_file import ConfigError, effective, load, schema
+
+    if args.schema:
+        print(json.dumps(schema(), indent=2))
+        return OK
+    if args.config is None:
+        args.error("CONFIG is missing; give the path of a YAML file")
+    try:
+        config = load(args.config)
+    except ConfigError as error:
+        print(error)
+        return INVALID
+    print(effective(config).rstrip() if args.print else f"{args.config}: ok")
+    return OK
+
+
+def replay(args: argparse.Namespace) -> int:
+    """Score a file."""
+    config = _load(args.config)
+    if config is None:
+        return INVALID
+    from lstm_stream.replay import run_replay
+
+    return run_replay(args, config)
+
+
+def explain(args: argparse.Namespace) -> int:
+    """Say what would become of a message."""
+    config = _load(args.config)
+    if config is None:
+        return INVALID
+    from lstm_stream import explain as explaining
+
+    explanation = explaining.explain(config, args.topic, _payload(args), time.time())
+    print(explaining.to_json(explanation) if args.json else explaining.to_text(explanation))
+    return OK if explanation.readings and not explanation.rejections else INVALID
+
+
+# --- what they share
+
+
+def _load(path: str | None) -> Config | None:
+    """The configuration, all defaults where there is no file; None, and the problems on stderr, if it is wrong."""
+    from lstm_stream.config import Config
+    from lstm_stream.config_file import ConfigError, load
+
+    try:
+        return load(path) if path else Config()
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return None
+
+
+def _stop_on_signals(stop: Callable[[], None]) -> None:
+    """The first SIGTERM or SIGINT calls `stop`; the second ends the process at once."""
+    received: list[int] = []
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if received:
+            os._exit(128 + number)
+        received.append(number)
+        stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+
+
+def _missing(error: ModuleNotFoundError, args: argparse.Namespace) -> int:
+    if args.extra is None or str(error.name).startswith("lstm_stream"):
+        raise error
+    hint = f"pip install 'lstm_stream[{args.extra}]'"
+    print(f"lstm-stream: this needs the package {error.name}; install it with {hint}", file=sys.stderr)
+    return FAILED_START
+
+
+def _payload(args: argparse.Namespace) -> bytes:
+    text: str = args.payload
+    if text == "-":
+        return sys.stdin.buffer.read()
+    if not text.startswith("@"):
+        return os.fsencode(text)
+    try:
+        return Path(text[1:]).read_bytes()
+    except OSError as error:
+        args.error(f"argument --payload: cannot read {text[1:]}: {error.strerror}")
+        raise
+
+
+# --- the options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lstm-stream",
+        description="Watches a fleet of sensors over MQTT and tells which one behaves unlike itself.\n"
+        "It learns what is normal for each sensor as the data comes in; there is nothing to label or to train.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"lstm-stream {__version__}")
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for add in (_add_demo, _add_run, _add_check, _add_replay, _add_explain):
+        add(verbs)
+    return parser
+
+
+_EPILOG = """\
+start here:
+  lstm-stream demo                             see it find faults, in a minute and without a broker
+  lstm-stream check config.yaml                is the configuration right?
+  lstm-stream run config.yaml                  watch your own sensors
+
+exit codes: 0 fine, 1 something to correct, 2 wrong usage, 3 the start failed, 4 stopped by a defect
+`lstm-stream COMMAND --help` tells more about a command."""
+
+Verbs = argparse._SubParsersAction  # argparse gives it no public name
+
+
+def _add(
+    verbs: Verbs[argparse.ArgumentParser],
+    verb: Callable[[argparse.Namespace], int],
+    summary: str,
+    description: str,
+    examples: str,
+    extra: str | None = None,
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(
+        verb.__name__,
+        help=summary,
+        description=description,
+        epilog="examples:\n" + examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(verb=verb, extra=extra, error=parser.error)
+    return parser
+
+
+def _add_demo(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        demo,
+        "see it find faults in simulated sensors",
+        "Starts a broker, a fleet of simulated sensors that publish over real MQTT, and the daemon, all in this\n"
+        "process. Faults are injected; a live table shows which of them are found. Simulated time runs faster than\n"
+        "the clock. Metrics and health are served over HTTP meanwhile. Ctrl-C ends it with the summary so far.",
+        "  lstm-stream demo\n"
+        "  lstm-stream demo --duration 120 --sensors 200\n"
+        "  lstm-stream demo --headless --json summary.json      for scripts\n"
+        "  lstm-stream demo --broker localhost:1883             over your own broker",
+        extra="demo",
+    )
+    parser.add_argument(
+        "--duration",
+        metavar="S",
+        type=_number(float, lambda number: 0 < number < math.inf, "a number above 0"),
+        default=60.0,
+        help="seconds to run (default: 60)",
+    )
+    parser.add_argument(
+        "--sensors",
+        metavar="N",
+        type=_number(int, lambda number: number >= 1, "a whole number of 1 or more"),
+        default=24,
+        help="simulated sensors (default: 24)",
+    )
+    parser.add_argument(
+        "--speed",
+        metavar="X",
+        type=_number(float, lambda number: 0 < number < math.inf, "a number above 0"),
+        default=None,
+        help="how much faster than the clock simulated time runs (default: as the duration needs)",
+    )
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=_number(int, lambda number: number >= 0, "a whole number of 0 or more"),
+        default=1,
+        help="same seed, same sensors and faults (default: 1)",
+    )
+    parser.add_argument(
+        "--broker", metavar="HOST:PORT", type=_address, help="use this MQTT broker (default: one in this process)"
+    )
+    parser.add_argument("--headless", action="store_true", help="plain lines instead of the live table")
+    parser.add_argument("--json", metavar="FILE", help="write the summary to FILE as JSON")
+
+
+def _add_run(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        run,
+        "watch your own sensors: the daemon",
+        "Subscribes to your broker, scores every message, publishes anomaly events and serves metrics and health.\n"
+        "SIGTERM or Ctrl-C: takes no more messages, finishes those taken, saves what was learned, exits with 0;\n"
+        "a second one exits at once. All that was learned is restored at the next start.",
+        "  lstm-stream run config.yaml\n  lstm-stream run config.yaml --fresh                  forget what was learned",
+    )
+    parser.add_argument("config", metavar="CONFIG", help="configuration file (YAML)")
+    parser.add_argument("--fresh", action="store_true", help="start anew; an existing state file is set aside")
+
+
+def _add_check(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        check,
+        "say everything that is wrong with a configuration",
+        "Reads a configuration and prints each mistake as file:line:column: option: what is wrong; what would be\n"
+        "right. Exits with 1 if there is any. It connects to nothing.",
+        "  lstm-stream check config.yaml\n"
+        "  lstm-stream check config.yaml --print                with all defaults filled in\n"
+        "  lstm-stream check --schema > config.schema.json      for editors; then begin config.yaml with\n"
+        "      # yaml-language-server: $schema=config.schema.json",
+    )
+    parser.add_argument("config", metavar="CONFIG", nargs="?", help="configuration file (YAML)")
+    parser.add_argument("--print", action="store_true", help="print the effective configuration")
+    parser.add_argument(
+        "--schema", action="store_true", help="print the JSON Schema of configurations; needs no CONFIG"
+    )
+
+
+def _add_replay(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        replay,
+        "score a recording, without a broker",
+        "Sends a CSV file down the same line as live messages and writes a row of scores for each of its rows.\n"
+        "The file needs a column `timestamp`; all other columns of numbers are channels. A column `sensor` may say\n"
+        "whose row it is. The same file and configuration give the same scores.",
+        "  lstm-stream replay pump.csv --out scores.csv\n"
+        "  lstm-stream replay pump.csv --plot pump.png\n"
+        "  lstm-stream replay pump.csv --config config.yaml --format json",
+        extra="plot",
+    )
+    parser.add_argument("file", metavar="FILE.csv", help="the recording")
+    parser.add_argument("--config", metavar="C", help="configuration file (default: all defaults)")
+    parser.add_argument("--out", metavar="scores.csv", help="write the scores to this file, a row for each row")
+    parser.add_argument("--plot", metavar="out.png", help="draw signal, expected band, score and alarms")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="of the summary (default: text)")
+
+
+def _add_explain(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        explain,
+        "say what would become of a message",
+        "Shows how a message would be read: which source takes it, its sensor, channels and time, and what would\n"
+        "be rejected and why. Exits with 1 if anything is rejected. It connects to nothing.",
+        "  lstm-stream explain --topic sensors/pump-7 --payload '{\"temperature\": 21.5}'\n"
+        "  lstm-stream explain --config config.yaml --topic plant/oslo/pump-7 --payload @message.json\n"
+        "  mosquitto_sub -C 1 -N -t sensors/pump-7 | lstm-stream explain --topic sensors/pump-7 --payload -",
+    )
+    parser.add_argument("--config", metavar="C", help="configuration file (default: all defaults)")
+    parser.add_argument("--topic", metavar="T", required=True, type=_topic, help="the message's topic")
+    parser.add_argument(
+        "--payload", metavar="P", required=True, help="the payload; @FILE reads a file, - standard input"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+# --- the values of options
+
+
+Number = TypeVar("Number", int, float)
+
+
+def _number(kind: Callable[[str], Number], fits: Callable[[Number], bool], what: str) -> Callable[[str], Number]:
+    def parse(text: str) -> Number:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = None
+        if number is None or not fits(number):
+            raise argparse.ArgumentTypeError(f"must be {what}, not {text}")
+        return number
+
+    return parse
+
+
+def _address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise argparse.ArgumentTypeError(f"must be HOST:PORT, such as localhost:1883, not {text}")
+    return text
+
+
+def _topic(text: str) -> str:
+    if not text or "+" in text or "#" in text:
+        raise argparse.ArgumentTypeError("must be the topic of one message, without + and #")
+    return text

@@ -1,0 +1,81 @@
+"""What would become of one message, told to a person or as JSON. Uses the daemon's own decoder."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import Any
+
+from lstm_stream.config import Config
+from lstm_stream.ingest.decoder import Decoder, Explanation
+from lstm_stream.records import Message, Reading
+
+
+def explain(config: Config, topic: str, payload: bytes, now: float) -> Explanation:
+    """The fate of a message that arrives at `now` (unix s). Never raises."""
+    return Decoder(config.sources, config.limits).explain(Message(topic, payload, now))
+
+
+def to_json(explanation: Explanation) -> str:
+    """One JSON object: topic, source, sensor, group, format, time_source, readings, rejections."""
+    document: dict[str, Any] = {
+        "topic": explanation.topic,
+        "source": explanation.source,
+        "sensor": explanation.sensor,
+        "group": explanation.group,
+        "format": explanation.format,
+        "time_source": explanation.time_source,
+        "readings": [
+            {"time": reading.time, "time_iso": _iso(reading.time), "values": reading.values}
+            for reading in explanation.readings
+        ],
+        "rejections": [
+            {"reason": rejection.reason.value, "detail": rejection.detail} for rejection in explanation.rejections
+        ],
+    }
+    return json.dumps(document, indent=2)
+
+
+def to_text(explanation: Explanation) -> str:
+    """Lines of `what  value`, ending with the outcome."""
+    facts = {
+        "topic": explanation.topic,
+        "source": explanation.source,
+        "sensor": explanation.sensor,
+        "group": explanation.group,
+        "format": explanation.format,
+        "time": _time_source(explanation),
+    }
+    lines = [(name, value) for name, value in facts.items() if value is not None]
+    for reading in explanation.readings:
+        lines.append(("sample", _iso(reading.time)))
+        lines += [("", channel) for channel in _channels(reading)]
+    lines += [("rejected", f"{rejection.reason.value}: {rejection.detail}") for rejection in explanation.rejections]
+    lines.append(("outcome", _outcome(explanation)))
+    return "\n".join(f"{name:<10}{_printable(value)}" for name, value in lines)
+
+
+def _channels(reading: Reading) -> list[str]:
+    width = max(map(len, reading.values), default=0)
+    return [f"{name:<{width}} = {value!r}" for name, value in reading.values.items()]
+
+
+def _time_source(explanation: Explanation) -> str | None:
+    if explanation.time_source in (None, "arrival"):
+        return explanation.time_source and "of arrival; the payload has none"
+    return f"from {explanation.time_source} in the payload"
+
+
+def _outcome(explanation: Explanation) -> str:
+    samples, rejections = len(explanation.readings), len(explanation.rejections)
+    scored = f"{samples} sample{'s' * (samples != 1)} to score" if samples else "nothing to score"
+    return scored + (f", {rejections} rejected" if rejections else "")
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def _iso(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

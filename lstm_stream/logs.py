@@ -1,0 +1,54 @@
+"""What the program says on stderr: lines for people, or JSON objects for machines. One record, one line.
+
+Only a traceback takes several lines, and only in text.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from datetime import datetime, timezone
+from typing import TextIO
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def setup(level: str = "info", form: str = "text", stream: TextIO | None = None) -> None:
+    """Log to a stream (default: stderr), replacing what was set up before; `form` is text or json."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(_Json() if form == "json" else _Text())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)  # other people's debugging helps nobody
+    logging.getLogger("lstm_stream").setLevel(level.upper())
+    logging.captureWarnings(True)
+
+
+class _Text(logging.Formatter):
+    """`2026-11-21T06:28:49.123Z info lstm_stream.app: starting`."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        message = _CONTROL.sub(lambda control: repr(control[0])[1:-1], record.message)  # topics are not trusted
+        return f"{_time(record)} {record.levelname.lower()} {record.name}: {message}"
+
+
+class _Json(logging.Formatter):
+    """`{"time": ..., "level": ..., "logger": ..., "message": ..., "exception": ...}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def _time(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
