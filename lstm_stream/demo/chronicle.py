@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lstm_stream.demo.score import Alarm, Windows
 from lstm_stream.detect.retraining import Round
@@ -64,12 +64,13 @@ class Chronicle:
         cause = (event.sensor, event.view, event.opened)
         fault = self._windows.find(event.sensor, event.opened)
         with self._lock:
-            alarm = Alarm(event.sensor, event.opened, event.closed, event.view, event.reason, event.score)
+            known = self._alarms.get(cause)
+            fresh = Alarm(event.sensor, event.opened, event.closed, event.view, event.reason, event.score)
+            alarm = fresh if known is None else replace(known, closed=event.closed)
             self._alarms[cause] = alarm
             key = cause if fault is None else fault
             happening = self._happenings.setdefault(key, Happening(event.sensor, event.opened, fault))
-            first = happening.alarm
-            if first is None or (first.view, first.opened) == (event.view, event.opened):
+            if happening.alarm is None or happening.alarm is known:
                 happening.alarm = alarm
 
     def inject(self, now: float) -> None:

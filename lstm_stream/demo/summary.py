@@ -73,9 +73,9 @@ class Summary:
         yield f"false alarms     {false:>9,} (budget {self.budgeted:.1f}: {self.weeks:.1f} sensor-weeks watched)"
         yield f"messages         {self.messages:>9,} ({_per(self.messages, self.seconds):,.0f}/s)"
         yield (
-            f"CPU per message  {self._microseconds('network', 'worker'):>6,.0f} us "
+            f"CPU per message  {self._microseconds('network', 'worker'):>9,.0f} us "
             f"(network {self._microseconds('network'):.0f}, scoring {self._microseconds('worker'):.0f}; "
-            f"besides: training {self._microseconds('trainer'):.0f})"
+            f"training besides: {self._microseconds('trainer'):.0f})"
         )
 
     def _kinds(self) -> Iterator[str]:
@@ -98,11 +98,11 @@ class Summary:
         if share < ENOUGH:
             yield f"Not good enough: {100 * share:.0f} % of the faults were found; it should be {100 * ENOUGH:.0f} %."
         if false > TOO_MANY * self.budgeted and self.weeks:
-            yield f"Not good enough: {false} false alarms are more than twice the budget of {self.budgeted:.1f}."
+            yield f"Not good enough: {false} false alarms, more than twice the budget of {self.budgeted:.1f}."
         if self.published > self.messages:
             yield f"Not good enough: {self.published - self.messages:,} messages were lost on the way."
         elif injected and share >= ENOUGH and false <= TOO_MANY * self.budgeted:
-            yield "As it should be: most faults found, false alarms within twice the budget, no message lost."
+            yield "As it should be: 80 % of the faults found or more, false alarms within bounds."
 
     def _microseconds(self, *threads: str) -> float:
         return 1e6 * _per(sum(self.cpu.get(name, 0.0) for name in threads), self.messages)

@@ -15,7 +15,7 @@ from lstm_stream.demo.chronicle import Happening
 from lstm_stream.demo.screen import Snapshot
 
 _OTHER_LINES = 9  # of the screen: all but the sensors and the happenings
-_STYLES = {"found": "green", "missed": "red", "false alarm": "yellow", "": "dim"}
+_STYLES = {"found": "green", "missed": "red", "false": "yellow", "": "dim"}
 
 
 class LiveTable:
@@ -51,11 +51,19 @@ class LiveTable:
         return Group(self._head(snapshot), self._progress(snapshot), sensors, self._story(snapshot, room), self._foot())
 
     def _head(self, snapshot: Snapshot) -> Text:
+        verdicts = [words.verdict(one) for one in snapshot.happenings]
+        injected = sum(one.fault is not None for one in snapshot.happenings)
         text = Text(no_wrap=True, overflow="ellipsis")
         text.append("lstm_stream demo", "bold")
         text.append(
             f"  {words.moment(snapshot.now)}  {snapshot.speed:,.0f} x real time  {snapshot.rate:,.0f} messages/s"
         )
+        text.append(f"\nfaults: {injected} injected, ")
+        text.append(f"{verdicts.count('found')} found", _STYLES["found"])
+        text.append(", ")
+        text.append(f"{verdicts.count('missed')} missed", _STYLES["missed"])
+        text.append("; ")
+        text.append(f"{verdicts.count('false')} false alarms", _STYLES["false"])
         return text
 
     def _progress(self, snapshot: Snapshot) -> Table:
@@ -89,21 +97,27 @@ class LiveTable:
 
     def _story(self, snapshot: Snapshot, room: int) -> Table:
         table = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
-        table.add_column("simulated", width=9, no_wrap=True)
+        table.add_column("when", width=9, no_wrap=True)
         table.add_column("sensor", width=13, no_wrap=True)
-        table.add_column("injected", ratio=5, no_wrap=True)
-        table.add_column("detected", ratio=4, no_wrap=True)
-        table.add_column("", width=11, no_wrap=True)
+        table.add_column("injected", ratio=4, no_wrap=True)
+        table.add_column("detected", ratio=3, no_wrap=True)
+        table.add_column("", width=6, no_wrap=True)
         for one in snapshot.happenings[-room:]:
             table.add_row(*self._row(one))
         return table
 
     def _row(self, one: Happening) -> tuple[RenderableType, ...]:
+        injected = "nothing" if one.fault is None else words.fault(one.fault)
         verdict = words.verdict(one)
-        injected = "-" if one.fault is None else words.fault(one.fault)
-        detected = "" if one.alarm is None else words.alarm(one.alarm, one.fault.start if one.fault else None)
-        when = words.moment(one.began)[4:]
-        return when[3:], one.sensor, injected, detected, Text(verdict or "...", _STYLES[verdict])
+        open_now = one.alarm is not None and one.alarm.closed is None
+        detected = Text(words.alarm(one), "bold red" if open_now else "")
+        return (
+            words.moment(one.began, "%a %H:%M"),
+            one.sensor,
+            injected,
+            detected,
+            Text(verdict or "...", _STYLES[verdict]),
+        )
 
     def _foot(self) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")
@@ -111,5 +125,5 @@ class LiveTable:
         text.append("green", "green")
         text.append(" quiet  ", "dim")
         text.append("red", "bold red")
-        text.append(f" alarm   {self._url}/metrics   Ctrl-C ends", "dim")
+        text.append(f" alarm      Ctrl-C ends it\nmetrics {self._url}/metrics", "dim")
         return text

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 
 from lstm_stream.demo.chronicle import Happening
-from lstm_stream.demo.score import Alarm
 from lstm_stream.simulate import Fault
 
 
@@ -19,13 +18,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} d"
 
 
-def moment(time: float) -> str:
+def moment(time: float, form: str = "%a %m-%d %H:%M") -> str:
     """A simulated time: Mon 01-05 14:05."""
-    return f"{datetime.fromtimestamp(time, timezone.utc):%a %m-%d %H:%M}"
+    return datetime.fromtimestamp(time, timezone.utc).strftime(form)
 
 
 def fault(one: Fault) -> str:
-    """What was injected: `level shift +5.2 power`."""
+    """What was injected: `level shift +5.2 power`; without a channel it is all of them."""
     size = ""
     if one.kind == "frequency_change":
         size = f" x{one.magnitude:.1f}"
@@ -33,20 +32,23 @@ def fault(one: Fault) -> str:
         size = f" {one.magnitude:.1f}"
     elif one.magnitude:
         size = f" {one.magnitude:+.1f}"
-    return f"{one.kind.replace('_', ' ')}{size} {','.join(one.channels)}"
+    channel = f" {one.channels[0]}" if len(one.channels) == 1 else ""
+    return f"{one.kind.replace('_', ' ')}{size}{channel}"
 
 
-def alarm(one: Alarm, since: float | None) -> str:
-    """What was detected: `level after 12 min, 3.1 h long`; `since` is the start of its fault."""
-    after = "" if since is None else f" after {duration(max(0.0, one.opened - since))}"
-    lasted = "open" if one.closed is None else duration(one.closed - one.opened)
-    return f"{one.view}{after}, {lasted}"
+def alarm(one: Happening) -> str:
+    """What was detected: `level after 12 min`."""
+    if one.alarm is None:
+        return ""
+    if one.fault is None:
+        return one.alarm.view
+    return f"{one.alarm.view} after {duration(max(0.0, one.alarm.opened - one.fault.start))}"
 
 
 def verdict(one: Happening) -> str:
-    """What came of it: found, missed, false alarm, or nothing yet."""
+    """What came of it: found, missed, false, or nothing yet."""
     if one.fault is None:
-        return "false alarm"
+        return "false"
     if one.alarm is not None:
         return "found"
     return "missed" if one.settled else ""
@@ -54,17 +56,15 @@ def verdict(one: Happening) -> str:
 
 def story(one: Happening) -> Iterator[tuple[float, str, str]]:
     """(data time, what, more about it) of all that is known of it, in order."""
-    alarm = one.alarm
     if one.fault is not None:
         yield one.fault.start, "fault injected", f": {fault(one.fault)}"
     if one.missed and one.fault is not None:
         yield one.fault.end, "fault missed", f": {fault(one.fault)}"
-    if alarm is None:
+    if one.alarm is None:
         return
     if one.fault is None:
-        yield alarm.opened, "false alarm opened", f": {alarm.view}"
+        yield one.alarm.opened, "false alarm opened", f": {one.alarm.view}"
     else:
-        late = duration(max(0.0, alarm.opened - one.fault.start))
-        yield alarm.opened, "alarm opened", f": {alarm.view}, {late} into {fault(one.fault)}"
-    if alarm.closed is not None:
-        yield alarm.closed, "alarm closed", f" after {duration(alarm.closed - alarm.opened)}"
+        yield one.alarm.opened, "alarm opened", f": {alarm(one)} of {fault(one.fault)}"
+    if one.alarm.closed is not None:
+        yield one.alarm.closed, "alarm closed", f" after {duration(one.alarm.closed - one.alarm.opened)}"
