@@ -133,7 +133,7 @@ class Mosquitto(Server):
 
     users: Mapping[str, str] = field(default_factory=dict)
     persistence: bool = False
-    extra: Sequence[str] = ()  # further lines of its configuration
+    extra: Sequence[str] = ("max_queued_messages 0",)  # further lines of its configuration
 
     def prepare(self) -> Sequence[str | Path]:
         path = self.folder / "mosquitto.conf"
@@ -144,7 +144,6 @@ class Mosquitto(Server):
         return [
             f"listener {self.port} {self.host}",
             f"user {getpass.getuser()}",  # it gives up root's rights otherwise, and with them the test's folder
-            "max_queued_messages 0",
             f"allow_anonymous {'false' if self.users else 'true'}",
             *([f"password_file {self._passwords()}"] if self.users else []),
             *(["persistence true", f"persistence_location {self.folder}/"] if self.persistence else []),
