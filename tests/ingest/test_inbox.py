@@ -32,6 +32,16 @@ def test_a_full_inbox_drops_and_counts_and_takes_again_when_there_is_room() -> N
     assert [message.time for message in inbox.take(5, 0)] == [1, 9]
 
 
+def test_large_messages_are_bounded_by_their_size_together() -> None:
+    inbox, megabyte = Inbox(1000), Message("t", bytes(2**20), 0.0)
+    assert [inbox.put(megabyte) for _ in range(70)] == [True] * 64 + [False] * 6
+    assert (len(inbox), inbox.dropped) == (64, 6)
+    inbox.take(10, 0)
+    assert [inbox.put(megabyte) for _ in range(11)] == [True] * 10 + [False]
+    inbox.take(1000, 0)
+    assert inbox.put(Message("t", bytes(100 * 2**20), 0.0))  # alone, it is let through to be rejected with a reason
+
+
 def test_take_waits_for_the_first_message_alone() -> None:
     inbox = Inbox(10)
     threading.Timer(0.2, lambda: inbox.put(_message(1))).start()

@@ -1,0 +1,195 @@
+"""Brokers that misbehave: the session neither dies, nor hangs, nor keeps quiet."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+CONNACK = b"\x20\x02\x00\x00"
+
+
+class Peer:
+    """The broker's end of one connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._stream = connection.makefile("rb")
+
+    def read(self) -> bytes:
+        """The next packet; b"" at the end."""
+        header = self._stream.read(2)
+        if len(header) < 2:
+            return b""
+        length = header[1]
+        if length & 0x80:
+            length += (self._stream.read(1)[0] - 1) * 128
+        return header + self._stream.read(length)
+
+    def send(self, packet: bytes) -> None:
+        self._connection.sendall(packet)
+
+    def accept(self, code: int = 1) -> None:
+        """Let it in and answer its SUBSCRIBE."""
+        self.read()
+        self.send(CONNACK)
+        subscribe = self.read()
+        self.send(b"\x90\x03" + subscribe[2:4] + bytes([code]))
+
+    def publish(self, topic: bytes, payload: bytes) -> None:
+        """Send with QoS 1, packet id 7."""
+        body = struct.pack("!H", len(topic)) + topic + b"\x00\x07" + payload
+        self.send(bytes([0x32, len(body)]) + body)
+
+    def serve(self) -> list[bytes]:
+        """Acknowledge what it publishes until it goes; everything it sent."""
+        packets = []
+        while packet := self.read():
+            packets.append(packet)
+            if packet[0] & 0xF6 == 0x32:
+                (length,) = struct.unpack_from("!H", packet, 2)
+                self.send(b"\x40\x02" + packet[4 + length : 6 + length])
+        return packets
+
+    def close(self) -> None:
+        self._stream.close()
+        self._connection.close()
+
+
+class FakeBroker:
+    """Listens, and hands each connection to a script: script(peer, number of the connection)."""
+
+    def __init__(self, port: int, script: Callable[[Peer, int], None]) -> None:
+        self.host, self.port = "127.0.0.1", port
+        self._script = script
+        self._stopping = False
+        self._listener = socket.create_server((self.host, port))
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        number = 0
+        while True:
+            connection, _ = self._listener.accept()
+            if self._stopping:
+                connection.close()
+                return
+            peer = Peer(connection)
+            with suppress(OSError):
+                self._script(peer, number)
+            peer.close()
+            number += 1
+
+    def stop(self) -> None:
+        self._stopping = True
+        socket.create_connection((self.host, self.port)).close()
+        self._thread.join(20)
+        self._listener.close()
+
+
+@pytest.fixture
+def fake_broker(free_port: Callable[[], int]) -> Iterator[Callable[..., FakeBroker]]:
+    """`fake_broker(script)`; ask for it before open_line, so that the session is closed first."""
+    brokers: list[FakeBroker] = []
+
+    def make(script: Callable[[Peer, int], None]) -> FakeBroker:
+        brokers.append(FakeBroker(free_port(), script))
+        return brokers[-1]
+
+    yield make
+    for broker in brokers:
+        broker.stop()
+
+
+def _ignore(peer: Peer, _number: int) -> None:
+    while peer.read():
+        pass
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"\x30\x02\xff\xff",  # the topic is longer than the packet
+        b"\x30\x00",  # nothing at all
+        b"\x32\x03\x00\x01a",  # no packet id
+        b"\x90\x00",  # SUBACK of nothing
+        b"\x00\x00",  # no such packet
+        b"\xff" * 6,  # an endless length
+    ],
+)
+def test_a_malformed_packet_costs_the_connection_and_no_more(fake_broker: Any, open_line: Any, packet: bytes) -> None:
+    def script(peer: Peer, number: int) -> None:
+        peer.accept()
+        peer.send(packet) if number == 0 else peer.publish(b"sensors/a", b"fine")
+        peer.serve()
+
+    line = open_line(fake_broker(script))
+    [message] = line.take(1)
+    assert (message.topic, message.payload) == ("sensors/a", b"fine")
+    assert line.session.connected
+    assert line.session.disconnects == 1
+
+
+def test_a_topic_that_is_not_text_goes_down_the_line_and_does_not_stop_it(fake_broker: Any, open_line: Any) -> None:
+    def script(peer: Peer, _number: int) -> None:
+        peer.accept()
+        peer.publish(b"sensors/\xff", b"1")
+        peer.publish(b"sensors/a", b"2")
+        sent.extend(peer.serve())
+
+    sent: list[bytes] = []
+    line = open_line(fake_broker(script))
+    messages = line.take(2)
+    assert [(message.topic, message.payload) for message in messages] == [("", b"1"), ("sensors/a", b"2")]
+    line.session.acknowledge(messages)
+    line.session.close(5)
+    line.wait(lambda: sent.count(b"\x40\x02\x00\x07") == 2, "the acknowledgements")
+
+
+def test_a_refused_subscription_is_told_by_name(fake_broker: Any, open_line: Any) -> None:
+    def script(peer: Peer, _number: int) -> None:
+        peer.accept(code=0x80)
+        peer.serve()
+
+    line = open_line(fake_broker(script))
+    line.wait(lambda: "refused the subscription to sensors/+" in line.session.problem, "the refusal")
+    assert line.session.connected
+    assert not line.session.subscribed
+
+
+def test_a_broker_that_never_answers_does_not_hold_up_the_end(fake_broker: Any, open_line: Any) -> None:
+    line = open_line(fake_broker(_ignore))
+    time.sleep(0.3)
+    begin = time.monotonic()
+    line.session.close(1)
+    assert time.monotonic() - begin < 10
+    assert not line.session.connected
+
+
+def test_a_broker_that_stops_acknowledging_does_not_hold_up_the_end(fake_broker: Any, open_line: Any) -> None:
+    def script(peer: Peer, number: int) -> None:
+        peer.accept()
+        _ignore(peer, number)
+
+    line = open_line(fake_broker(script)).subscribed()
+    line.session.publish("lstm_stream/a/anomaly", b"{}", qos=1, retain=False)
+    begin = time.monotonic()
+    line.session.close(1)
+    assert time.monotonic() - begin < 10
+
+
+def test_a_broker_that_hangs_up_at_once_is_told_and_tried_again(fake_broker: Any, open_line: Any) -> None:
+    def script(peer: Peer, number: int) -> None:
+        if number:
+            peer.accept()
+            peer.serve()
+
+    line = open_line(fake_broker(script))
+    line.subscribed()
+    assert line.session.disconnects == 0

@@ -1,0 +1,110 @@
+"""Encryption with a real broker: a certificate is checked, and what is wrong with it is said."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstm_stream.config import TLS, Broker, Events, Source
+from lstm_stream.ingest.inbox import Inbox
+from lstm_stream.ingest.login import SetupError, tls_context
+from lstm_stream.ingest.mqtt import Session
+
+# paho leaves the socket of a failed handshake to the garbage collector
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a certificate authority of our own, and what it signed: broker, elsewhere, client."""
+    folder = tmp_path_factory.mktemp("certificates")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    openssl("req", "-x509", *_KEY, "-nodes", "-days", "2", "-subj", "/CN=us", "-keyout", "ca.key", "-out", "ca.crt")
+    for name, host in (("broker", "IP:127.0.0.1"), ("elsewhere", "DNS:elsewhere.example"), ("client", "DNS:client")):
+        openssl("req", *_KEY, "-nodes", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        (folder / "names").write_text(f"subjectAltName={host}\n")
+        signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"]
+        openssl("x509", "-req", "-in", f"{name}.csr", *signed, "-out", f"{name}.crt")
+    openssl("ec", "-in", "client.key", "-aes128", "-passout", "pass:secret", "-out", "encrypted.key")
+    (folder / "empty").write_text("")
+    return folder
+
+
+@pytest.fixture
+def encrypted(mosquitto_factory: Callable[..., Any], certificates: Path) -> Callable[..., Any]:
+    """`encrypted("broker", client=False)`: a broker that shows that certificate and perhaps asks for one."""
+
+    def make(name: str, client: bool = False) -> Any:
+        files = [
+            f"cafile {certificates}/ca.crt",
+            f"certfile {certificates}/{name}.crt",
+            f"keyfile {certificates}/{name}.key",
+        ]
+        return mosquitto_factory(extra=[*files, f"require_certificate {'true' if client else 'false'}"])
+
+    return make
+
+
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+def test_a_broker_with_a_certificate_that_is_trusted(
+    encrypted: Any, open_line: Any, certificates: Path, protocol: str
+) -> None:
+    broker = encrypted("broker")
+    open_line(broker, protocol=protocol, tls={"enabled": True, "ca_file": certificates / "ca.crt"}).subscribed()
+
+
+def test_a_broker_that_asks_for_a_certificate_gets_ours(encrypted: Any, open_line: Any, certificates: Path) -> None:
+    tls = {"enabled": True, "ca_file": certificates / "ca.crt"}
+    ours = {"cert_file": certificates / "client.crt", "key_file": certificates / "client.key"}
+    open_line(encrypted("broker", client=True), tls={**tls, **ours}).subscribed()
+
+
+@pytest.mark.parametrize(
+    ("certificate", "trusted", "says"),
+    [("broker", False, "certificate verify failed"), ("elsewhere", True, "IP address mismatch")],
+)
+def test_a_certificate_that_is_not_right_is_refused_with_the_reason(
+    encrypted: Any, open_line: Any, wait_until: Any, certificates: Path, certificate: str, trusted: bool, says: str
+) -> None:
+    tls = {"enabled": True, "ca_file": certificates / "ca.crt" if trusted else None}
+    line = open_line(encrypted(certificate), tls=tls)
+    wait_until(lambda: says in line.session.problem, "the reason")
+    assert not line.session.connected
+
+
+def test_tls_at_the_brokers_end_alone_is_named_as_a_possible_cause(
+    encrypted: Any, open_line: Any, wait_until: Any
+) -> None:
+    line = open_line(encrypted("broker"))
+    wait_until(lambda: "is TLS on at one end only?" in line.session.problem, "the reason")
+
+
+def test_tls_at_our_end_alone_is_reported(mosquitto: Any, open_line: Any, wait_until: Any) -> None:
+    line = open_line(mosquitto, tls={"enabled": True})
+    wait_until(lambda: "cannot reach" in line.session.problem, "the reason")
+
+
+@pytest.mark.parametrize("name", ["empty", "ca.key"])
+def test_a_file_without_certificates_is_an_error_at_the_start(certificates: Path, name: str) -> None:
+    broker = Broker(tls=TLS(enabled=True, ca_file=certificates / name))
+    with pytest.raises(SetupError, match=r"broker\.tls\.ca_file: cannot use"):
+        Session(broker, [Source()], Events(), Inbox(1)).open()
+
+
+def test_an_encrypted_key_is_an_error_and_no_question_at_the_terminal(certificates: Path) -> None:
+    with pytest.raises(SetupError, match="the key is encrypted"):
+        tls_context(TLS(enabled=True, cert_file=certificates / "client.crt", key_file=certificates / "encrypted.key"))
+
+
+def test_a_key_of_another_certificate_is_an_error_at_the_start(certificates: Path) -> None:
+    with pytest.raises(SetupError, match=r"cert_file, key_file: cannot use"):
+        tls_context(TLS(enabled=True, cert_file=certificates / "client.crt", key_file=certificates / "broker.key"))
