@@ -34,6 +34,7 @@ from lstm_stream.store import StateError, Store
 log = logging.getLogger(__name__)
 
 STALLED = 30.0  # s without a turn of the loop before the daemon calls itself unhealthy
+GOODBYE = 5.0  # s for events to reach the broker at the end
 UNSCORED = 60.0  # s of messages without a scored sample before it calls itself not ready
 
 
@@ -106,7 +107,7 @@ class App:
 
     def close(self) -> None:
         """Say goodbye to the broker, stop the threads, close the files."""
-        self._session.close()
+        self._session.close(GOODBYE)
         if self._web:
             self._web.close()
         self._trainer.close()

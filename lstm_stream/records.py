@@ -97,9 +97,9 @@ class Verdicts:
     """What the detector says of a batch of samples; the row order is that of the samples."""
 
     expected: NDArray[np.float64]  # (M, D) in the channel's own unit
-    lower: NDArray[np.float64]  # (M, D)
+    lower: NDArray[np.float64]  # (M, D) beyond it the forecast alone would raise an alarm; NaN while unknown
     upper: NDArray[np.float64]  # (M, D)
-    score: NDArray[np.float64]  # (M,) -log10 of the calibrated tail probability; 0 while warming up
+    score: NDArray[np.float64]  # (M,) -log10 of the calibrated tail probability; 0 while too little is known
     threshold: NDArray[np.float64]  # (M,) the score at which the alarm budget is spent; inf while warming up
     contribution: NDArray[np.float64]  # (M, D) share of each channel in the leading view, sums to 1 or is all 0
     view: NDArray[np.int8]  # (M,) the leading View

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lstm_stream.jit import kernel
 
-QUIET = 24  # samples
+QUIET = 12  # samples
 CLOSE = 0.8
 REFRACTORY = 96  # samples
 

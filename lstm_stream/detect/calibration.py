@@ -30,7 +30,7 @@ FIT = 4  # columns of a fit: blocks, tail threshold, tail scale, tail shape
 MARGIN = (
     1.0  # decades above the threshold where a false alarm usually lies; what is beyond is learned as if it lay here
 )
-PACE = 0.25  # decades of strictness for an alarm
+PACE = 0.5  # decades of strictness for an alarm
 LEAST, MOST = -0.5, 2.0  # decades
 AT_FIRST = 0.5  # strictness of a sensor that is not known well
 FLOOR = 1.3  # the lowest alarm threshold: one block in twenty
@@ -158,10 +158,17 @@ def keep_budget(
 
 @kernel
 def band(slot: NDArray[np.int32], threshold: F8, fit: F8) -> F8:
-    """The forecast error (M,), in its own units, at which the forecast view alone would reach the threshold (M,)."""
+    """The forecast error (M,), in its own units, at which the forecast view alone reaches the threshold (M,).
+
+    NaN while the threshold or the tails are unknown.
+    """
+    views = fit.shape[1] - 1
     result = np.empty(len(slot))
     for m in range(len(slot)):
-        result[m] = tail_value(threshold[m], fit[slot[m], 0])
+        combined = tail_value(threshold[m], fit[slot[m], views])
+        result[m] = tail_value(math.log2(max(combined, 1.0)), fit[slot[m], 0])
+        if not math.isfinite(result[m]):
+            result[m] = np.nan
     return result
 
 
