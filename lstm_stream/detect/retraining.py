@@ -290,7 +290,10 @@ class SharedLearner(Learner):
 
 
 def collect(future: Future[Round], patience: float) -> Round:
-    """The outcome of a round, waited for at most `patience` seconds (inf: as long as it takes); a failure is logged and changes nothing."""
+    """The outcome of a round, waited for at most `patience` seconds (inf: as long as it takes).
+
+    A failure is logged and changes nothing.
+    """
     try:
         return future.result(timeout=None if patience == np.inf else patience)
     except (TimeoutError, CancelledError):
