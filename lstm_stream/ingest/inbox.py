@@ -11,7 +11,6 @@ from collections import deque
 
 from lstm_stream.records import Message
 
-
 _BYTES_EACH = 1024  # of payload, on average; also bounds memory where messages are large
 _BYTES_FREE = 64 * 2**20  # that any inbox may hold, however few its messages
 
