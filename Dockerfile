@@ -35,7 +35,8 @@ COPY --from=build /opt/venv /opt/venv
 USER 9108:9108
 WORKDIR /var/lib/lstm_stream
 RUN python -c "from lstm_stream.app import warm_kernels; warm_kernels()"
-VOLUME /var/lib/lstm_stream
+# The cache is a volume too, so that the kernels are found with a read-only root (docker run --read-only).
+VOLUME /var/lib/lstm_stream /var/cache/lstm_stream
 EXPOSE 9108
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9108/-/healthy', timeout=4)"]
