@@ -152,6 +152,33 @@ def test_a_topic_that_is_not_text_goes_down_the_line_and_does_not_stop_it(fake_b
     line.wait(lambda: sent.count(b"\x40\x02\x00\x07") == 2, "the acknowledgements")
 
 
+def test_an_acknowledgement_is_not_sent_while_the_next_connection_is_made(fake_broker: Any, open_line: Any) -> None:
+    asked, answer, sent = threading.Event(), threading.Event(), list[bytes]()
+
+    def script(peer: Peer, number: int) -> None:
+        if number == 0:
+            peer.accept()
+            peer.publish(b"sensors/a", b"1")
+            peer.read()  # its status; then it is cut off
+            return
+        peer.read()
+        asked.set()
+        answer.wait(20)
+        peer.send(CONNACK)
+        sent.extend(peer.serve())
+
+    line = open_line(fake_broker(script))
+    messages = line.take(1)
+    assert asked.wait(20)
+    line.session.acknowledge(messages)
+    answer.set()
+    line.wait(lambda: line.session.connected, "the connection")
+    line.session.acknowledge(messages)
+    line.session.close(5)
+    line.wait(lambda: sent and sent[-1][0] == 0xE0, "its farewell")
+    assert b"\x40\x02\x00\x07" not in sent
+
+
 def test_a_refused_subscription_is_told_by_name(fake_broker: Any, open_line: Any) -> None:
     def script(peer: Peer, _number: int) -> None:
         peer.accept(code=0x80)
