@@ -68,16 +68,16 @@ def run(args: argparse.Namespace) -> int:
     if config is None:
         return INVALID
     from lstm_stream import logs
-    from lstm_stream.app import build
 
     logs.setup(config.log.level, config.log.format)
     try:
+        from lstm_stream.app import build
+
         app = build(config, fresh=args.fresh)
         _stop_on_signals(app.stop)
         app.open()
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        log.critical("could not start: %s", reason, exc_info=log.isEnabledFor(logging.DEBUG))
+        log.critical("could not start: %s", _reason(error), exc_info=log.isEnabledFor(logging.DEBUG))
         return FAILED_START
     try:
         app.run()
@@ -156,6 +156,12 @@ def _stop_on_signals(stop: Callable[[], None]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
+
+
+def _reason(error: Exception) -> str:
+    """An error in one line, without its number."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else str(error)
+    return " ".join(text.split()) or type(error).__name__
 
 
 def _missing(error: ModuleNotFoundError, args: argparse.Namespace) -> int:
@@ -261,7 +267,7 @@ def _add_demo(verbs: Verbs[argparse.ArgumentParser]) -> None:
         metavar="X",
         type=_number(float, lambda number: 0 < number < math.inf, "a number above 0"),
         default=None,
-        help="how much faster than the clock simulated time runs (default: as the duration needs)",
+        help="how much faster than the clock simulated time runs (default: three weeks a minute or more)",
     )
     parser.add_argument(
         "--seed",

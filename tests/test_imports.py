@@ -36,7 +36,8 @@ ALLOWED = {
     "app": "service reporting detect ingest outputs store records config lstm_stream",
     "simulate": "records",
     "demo": "app service detect config records simulate lstm_stream",  # of service and detect: what an observer is told
-    "replay": "app service detect ingest outputs records config lstm_stream",
+    "recording": "ingest records config",
+    "replay": "recording detect outputs records config lstm_stream",
     "explain": "ingest records config",
     "cli": "app demo replay explain logs config config_file lstm_stream",
     "__main__": "cli",
