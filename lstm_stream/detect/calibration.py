@@ -27,9 +27,7 @@ TAIL = 0.1
 SHAPE, SHAPE_WEIGHT, LIMIT = 0.05, 20.0, 0.2  # prior of the tail's shape, its weight in excesses, the largest shape
 ENOUGH = 10.0  # blocks before there is a score
 FIT = 4  # columns of a fit: blocks, tail threshold, tail scale, tail shape
-MARGIN = (
-    1.0  # decades above the threshold where a false alarm usually lies; what is beyond is learned as if it lay here
-)
+MARGIN = 0.6  # decades above the threshold within which false alarms lie; beyond, learned as if here
 PACE = 0.5  # decades of strictness for an alarm
 LEAST, MOST = -0.5, 2.0  # decades
 AT_FIRST = 0.5  # strictness of a sensor that is not known well
