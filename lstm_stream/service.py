@@ -254,4 +254,3 @@ class Service:
             log.error("the state could not be saved: %s", error)
         for observer in self._observers:
             observer.on_save(time.perf_counter() - began, failure)
-
