@@ -91,7 +91,8 @@ class Exchange:
     """Who is connected, who wants what, and what is retained. Lives in the broker's event loop."""
 
     def __init__(self) -> None:
-        self.sessions: dict[str, Session] = {}
+        self.connections: set[Session] = set()
+        self.sessions: dict[str, Session] = {}  # those that have said their name
         self.retained: dict[str, Letter] = {}
         self._routes: dict[str, list[tuple[Session, int]]] = {}  # topic -> who gets it; emptied at every change
         self._anonymous = itertools.count(1)
@@ -106,6 +107,7 @@ class Exchange:
 
     def leave(self, session: Session) -> None:
         """Forgets a client."""
+        self.connections.discard(session)
         if self.sessions.get(session.client) is session:
             del self.sessions[session.client]
         self.changed()
@@ -136,13 +138,13 @@ class Exchange:
 
     def expire(self, now: float) -> None:
         """Cuts off who has been silent for one and a half times its keep-alive."""
-        for session in list(self.sessions.values()):
+        for session in list(self.connections):
             if session.silent_since(now):
                 session.cut()
 
     def cut_all(self) -> None:
         """The end: no wills."""
-        for session in list(self.sessions.values()):
+        for session in list(self.connections):
             session.will = None
             session.cut()
 
@@ -176,12 +178,15 @@ class Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._exchange.connections.add(self)
         self._seen = asyncio.get_running_loop().time()
 
     def data_received(self, data: bytes) -> None:
         self._seen = asyncio.get_running_loop().time()
         self._buffer += data
         try:
+            if not self.client and self._buffer[0] >> 4 != CONNECT:
+                raise ProtocolError("CONNECT comes first")
             at = 0
             while (found := next_packet(self._buffer, at)) is not None:
                 body, end = found
@@ -237,7 +242,7 @@ class Session(asyncio.Protocol):
     def _receive(self, first: int, body: bytes) -> None:
         kind = first >> 4
         if bool(self.client) == (kind == CONNECT):
-            raise ProtocolError("CONNECT comes first, and once")
+            raise ProtocolError("CONNECT comes once")
         if kind == PUBLISH:
             self._on_publish(first, body)
         elif kind == CONNECT:
@@ -283,6 +288,8 @@ class Session(asyncio.Protocol):
                 slow._waiting.append(self)
 
     def _on_subscribe(self, body: bytes) -> None:
+        if len(body) < 5:
+            raise ProtocolError("a subscription to nothing")
         at, granted = 2, []
         wanted: list[str] = []
         while at < len(body):
