@@ -12,7 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from lstm_stream.config import Broker
-from lstm_stream.ingest.login import read_password, tls_context
+from lstm_stream.ingest.login import SetupError, read_password, tls_context
 
 _log = logging.getLogger(__name__)
 _paho_log = _log.getChild("paho")
@@ -21,9 +21,9 @@ _QUEUED = 10_000  # publishes that wait for the broker to come back
 
 
 class Client(paho.Client):
-    """A client whose network thread survives errors of its own, and that acknowledges nothing by itself.
+    """A client that acknowledges nothing by itself, and whose network thread survives errors of its own.
 
-    A malformed packet may raise in paho's reader, which would end the thread while the client looks connected.
+    Of what paho calls, only OSError is expected to fail; anything else would end the thread, and nobody would notice.
     """
 
     def __init__(self, broker: Broker) -> None:
@@ -40,6 +40,10 @@ class Client(paho.Client):
     def prepare(self) -> None:
         """Login, encryption and back-off; loop_start() then connects. Raises SetupError for what cannot work."""
         broker = self._broker
+        try:
+            broker.host.encode("idna")
+        except UnicodeError as error:
+            raise SetupError(f"broker.host: {broker.host!r} is not a host name: {error}") from None
         self.suppress_exceptions = True  # of callbacks: logged instead of ending the network thread
         _paho_log.setLevel(logging.WARNING)  # below it is a line a packet
         _paho_log.addFilter(_worth_a_line)

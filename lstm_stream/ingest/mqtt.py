@@ -3,8 +3,8 @@
     broker --PUBLISH--> network thread --Inbox--> worker thread --acknowledge()--> PUBACK --> broker
 
 Rules:
-1. A message is acknowledged after the work on it. What was not acknowledged when the connection ended comes again
-   with the next one, so an acknowledgement is only ever sent on the connection that its message came with.
+1. A message is acknowledged after the work on it, and worked on once, however often a connection is lost meanwhile
+   (receipts.py). Only a process that ends without its goodbye gets messages again that it had worked on.
 2. Callbacks run on the network thread and never wait: one that does misses the keep-alive.
 3. A message that finds the inbox full is lost, counted, and acknowledged all the same: left unacknowledged it would
    fill the broker's window and come again only after a reconnect. With QoS 1 that window (broker.receive_maximum)
@@ -31,6 +31,7 @@ from lstm_stream import __version__
 from lstm_stream.config import Broker, Events, Source
 from lstm_stream.ingest.client import Client
 from lstm_stream.ingest.inbox import Inbox
+from lstm_stream.ingest.receipts import Receipts
 from lstm_stream.ingest.topics import Pattern, covers
 from lstm_stream.records import Message
 
@@ -69,8 +70,8 @@ class Session:
         self._own = own_topics(events)
         self._client: Client | None = None
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()  # guards connected and generation against acknowledge()
-        self._generation = 0  # number of the connection; stands in the upper bits of Message.mid
+        self._lock = threading.Lock()  # guards connected and the receipts; never held for long
+        self._receipts = Receipts()
         self._since = 0.0  # monotonic time at which the connection began
         self._short_lived = 0  # connections in a row
         self._answered = False  # the broker, to the latest connect
@@ -95,18 +96,17 @@ class Session:
         client.loop_start()
 
     def stop_intake(self) -> None:
-        """Take no more messages: what comes from now on stays unacknowledged, and comes again next time."""
+        """Take no more messages: what comes from now on stays unacknowledged, and comes again next time (QoS 1)."""
         self._taking = False
 
     def acknowledge(self, messages: Sequence[Message]) -> None:
         """Tell the broker that the work on these messages is done. From any thread."""
         client = self._client
-        with self._lock:  # between this test and the last ack no new connection begins
-            if client is None or not self.connected:
-                return
-            for message in messages:
-                if message.qos and message.mid >> 16 == self._generation:
-                    client.ack(message.mid & 0xFFFF, message.qos)
+        for message in messages:
+            if message.qos:
+                with self._lock:  # no other connection begins between the question and the answer
+                    if self._receipts.finish(message.mid) and self.connected and client is not None:
+                        client.ack(message.mid & 0xFFFF, message.qos)
 
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
         """Send a message; with QoS 1 or 2 it waits while the broker is away. From any thread.
@@ -163,7 +163,7 @@ class Session:
 
     def _begin(self, client: paho.Client, kept: bool) -> None:
         with self._lock:
-            self._generation += 1
+            self._receipts.begin(kept)
             self.connected = True
         self._since = time.monotonic()
         self.problem = "not subscribed yet"
@@ -187,13 +187,23 @@ class Session:
             topic = message.topic
         except UnicodeDecodeError:
             topic = ""  # goes down the line and is rejected there
-        qos = message.qos
-        if self._own(topic) is None:
+        if self._own(topic) is not None:
+            client.ack(message.mid, message.qos)
+        elif message.qos == 0 or self._is_new(client, topic, message):
             self.messages_received += 1
-            mid = self._generation << 16 | message.mid if qos else 0
-            if self._inbox.put(Message(topic, bytes(message.payload), time.time(), message.retain, qos, mid)):
-                return
-        client.ack(message.mid, qos)
+            number = self._receipts.number(message.mid) if message.qos else 0
+            arrived = Message(topic, bytes(message.payload), time.time(), message.retain, message.qos, number)
+            if not self._inbox.put(arrived):
+                self.acknowledge((arrived,))
+
+    def _is_new(self, client: paho.Client, topic: str, message: paho.MQTTMessage) -> bool:
+        """Whether a message with QoS 1 did not come before."""
+        with self._lock:
+            if not self._receipts.is_repeated(message.mid, message.dup, hash((topic, bytes(message.payload)))):
+                return True
+            if self._receipts.is_done(message.mid):
+                client.ack(message.mid, message.qos)
+        return False
 
     def _disconnected(
         self, _client: paho.Client, _userdata: Any, flags: paho.DisconnectFlags, reason: ReasonCode, _properties: Any

@@ -13,6 +13,7 @@ import pytest
 
 from lstm_stream import __version__
 from lstm_stream.config import Broker, Events, Source
+from lstm_stream.ingest.client import Client
 from lstm_stream.ingest.inbox import Inbox
 from lstm_stream.ingest.login import SetupError
 from lstm_stream.ingest.mqtt import Session, own_topics, subscriptions
@@ -108,24 +109,28 @@ def test_only_what_was_not_acknowledged_comes_again(
     assert _payloads(last.take(1)) == ["6"]
 
 
-def test_an_acknowledgement_never_goes_to_another_connection(
-    mosquitto_factory: Any, open_line: Any, publish: Any, wait_until: Any, protocol: str
+@pytest.mark.parametrize("when", ["before", "while away", "after"])
+def test_a_lost_connection_neither_repeats_nor_loses_what_is_at_work(
+    mosquitto_factory: Any, open_line: Any, publish: Any, wait_until: Any, protocol: str, when: str
 ) -> None:
     broker = mosquitto_factory(persistence=True)
     line = open_line(broker, protocol=protocol).subscribed()
-    publish(broker, "sensors/a", "1", "2")
-    old = line.take(2)
+    publish(broker, "sensors/a", "1", "2", "3")
+    messages = line.take(3)
+    if when == "before":
+        line.session.acknowledge(messages[:2])
     broker.restart()
     wait_until(lambda: line.session.disconnects == 1, "the loss")
-    line.session.acknowledge(old)  # while away: neither sent nor kept
-    new = line.subscribed().take(2)
-    assert _payloads(new) == ["1", "2"]
-    line.session.acknowledge(old)  # its numbers now belong to the new connection
+    if when == "while away":
+        line.session.acknowledge(messages[:2])
+    line.subscribed()
+    publish(broker, "sensors/a", "4")
+    assert _payloads(line.take(1)) == ["4"]  # what the broker repeats comes before it, and is known
+    assert line.session.messages_received == 4
+    if when == "after":
+        line.session.acknowledge(messages[:2])
     line.session.close(5)
-    again = open_line(broker, protocol=protocol)
-    newest = again.take(2)
-    assert _payloads(newest) == ["1", "2"]
-    assert {message.mid for message in new}.isdisjoint(message.mid for message in old)
+    assert _payloads(open_line(broker, protocol=protocol).take(2)) == ["3", "4"]
 
 
 def test_the_window_holds_the_broker_back_until_the_work_is_done(mosquitto: Any, open_line: Any, publish: Any) -> None:
@@ -172,6 +177,7 @@ def test_status_is_retained_from_online_to_offline(
 _A_PROCESS = """
 import sys, time
 from lstm_stream.config import Broker, Events, Source
+from lstm_stream.ingest.client import Client
 from lstm_stream.ingest.inbox import Inbox
 from lstm_stream.ingest.mqtt import Session
 session = Session(Broker(host=sys.argv[1], port=int(sys.argv[2]), protocol=sys.argv[3]), [Source()], Events(), Inbox(9))
@@ -305,6 +311,20 @@ def test_an_error_in_a_callback_is_logged_and_survived(
         wait_until(lambda: "oops" in caplog.text, "the log")
     publish(mosquitto, "sensors/a", "2")
     assert _payloads(line.take(1)) == ["2"]
+
+
+def test_an_unexpected_error_in_the_network_thread_is_logged_and_survived(
+    mosquitto: Any, open_line: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, calls = Client.reconnect, list[int]()
+
+    def broken_once(client: Client) -> Any:
+        calls.append(1)
+        return 1 / 0 if len(calls) == 1 else connect(client)
+
+    monkeypatch.setattr(Client, "reconnect", broken_once)
+    open_line(mosquitto).subscribed()
+    assert "the network thread failed" in caplog.text
 
 
 def test_filters_are_merged_so_that_a_message_comes_once(mosquitto: Any, publish: Any, wait_until: Any) -> None:

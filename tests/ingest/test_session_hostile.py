@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 CONNACK = b"\x20\x02\x00\x00"
+CONNACK_KEPT = b"\x20\x02\x01\x00"
+PUBACK = b"\x40\x02\x00\x07"
 
 
 class Peer:
@@ -42,10 +44,10 @@ class Peer:
         subscribe = self.read()
         self.send(b"\x90\x03" + subscribe[2:4] + bytes([code]))
 
-    def publish(self, topic: bytes, payload: bytes) -> None:
+    def publish(self, topic: bytes, payload: bytes, repeated: bool = False) -> None:
         """Send with QoS 1, packet id 7."""
         body = struct.pack("!H", len(topic)) + topic + b"\x00\x07" + payload
-        self.send(bytes([0x32, len(body)]) + body)
+        self.send(bytes([0x3A if repeated else 0x32, len(body)]) + body)
 
     def serve(self) -> list[bytes]:
         """Acknowledge what it publishes until it goes; everything it sent."""
@@ -149,10 +151,10 @@ def test_a_topic_that_is_not_text_goes_down_the_line_and_does_not_stop_it(fake_b
     assert [(message.topic, message.payload) for message in messages] == [("", b"1"), ("sensors/a", b"2")]
     line.session.acknowledge(messages)
     line.session.close(5)
-    line.wait(lambda: sent.count(b"\x40\x02\x00\x07") == 2, "the acknowledgements")
+    line.wait(lambda: sent.count(PUBACK) == 2, "the acknowledgements")
 
 
-def test_an_acknowledgement_is_not_sent_while_the_next_connection_is_made(fake_broker: Any, open_line: Any) -> None:
+def test_an_acknowledgement_is_not_sent_to_another_session(fake_broker: Any, open_line: Any) -> None:
     asked, answer, sent = threading.Event(), threading.Event(), list[bytes]()
 
     def script(peer: Peer, number: int) -> None:
@@ -176,7 +178,38 @@ def test_an_acknowledgement_is_not_sent_while_the_next_connection_is_made(fake_b
     line.session.acknowledge(messages)
     line.session.close(5)
     line.wait(lambda: sent and sent[-1][0] == 0xE0, "its farewell")
-    assert b"\x40\x02\x00\x07" not in sent
+    assert PUBACK not in sent
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_repetition_is_acknowledged_once_and_when_the_work_is_done(
+    fake_broker: Any, open_line: Any, done: bool
+) -> None:
+    repeat, sent = threading.Event(), list[bytes]()
+
+    def script(peer: Peer, number: int) -> None:
+        if number == 0:
+            peer.accept()
+            peer.publish(b"sensors/a", b"1")
+            peer.read()  # its status; then it is cut off
+            return
+        peer.read()
+        peer.send(CONNACK_KEPT)
+        repeat.wait(20)
+        peer.publish(b"sensors/a", b"1", repeated=True)
+        peer.publish(b"sensors/b", b"2", repeated=True)  # marked, but another: the id was used again meanwhile
+        sent.extend(peer.serve())
+
+    line = open_line(fake_broker(script))
+    messages = line.take(1)
+    line.wait(lambda: line.session.disconnects == 1 and line.session.connected, "the next connection")
+    if done:
+        line.session.acknowledge(messages)
+    repeat.set()
+    assert [message.payload for message in line.take(1)] == [b"2"]
+    line.session.close(5)
+    line.wait(lambda: sent and sent[-1][0] == 0xE0, "its farewell")
+    assert sent.count(PUBACK) == int(done)
 
 
 def test_a_refused_subscription_is_told_by_name(fake_broker: Any, open_line: Any) -> None:

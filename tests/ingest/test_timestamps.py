@@ -49,6 +49,12 @@ def test_one_instant_in_many_notations(text: str) -> None:
     assert parse_time(text) == INSTANT
 
 
+def test_a_fraction_is_not_rounded_before_it_is_added() -> None:
+    half_a_step = "0000001192092895507812500"  # of a float64 at this time
+    assert parse_time(f"2013-07-04T00:00:00.{half_a_step}Z") == INSTANT
+    assert parse_time(f"2013-07-04T00:00:00.{half_a_step}01Z") > INSTANT
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_number_of_each_unit_with_and_without_naming_it(unit: str) -> None:
     number = INSTANT * UNITS[unit]
