@@ -36,9 +36,9 @@ class Store:
 
     def open(self, fresh: bool = False) -> None:
         """Open the file; `fresh` sets an existing one aside first. Raises StateError where it cannot be used."""
-        if fresh:
-            self._set_aside()
         try:
+            if fresh:
+                self._set_aside()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=1.0)
             self._prepare(self._db)
@@ -50,13 +50,19 @@ class Store:
             raise
 
     def load(self) -> Iterator[Packed]:
-        """Everything saved, in the order in which sensors first came."""
-        rows = self._connection.execute("SELECT grp, sensor, channels, signature, state FROM sensors ORDER BY rowid")
-        for group, sensor, channels, signature, state in rows:
-            yield Packed(group, sensor, tuple(json.loads(channels)), signature, state)
+        """Everything saved, in the order in which sensors first came. Raises StateError where the file is damaged."""
+        query = "SELECT grp, sensor, channels, signature, state FROM sensors ORDER BY rowid"
+        try:
+            for group, sensor, channels, signature, state in self._connection.execute(query):
+                yield Packed(group, sensor, tuple(json.loads(channels)), signature, state)
+        except sqlite3.Error as error:
+            raise StateError(self._explain(error)) from error
 
     def save(self, packed: Iterable[Packed]) -> int:
-        """Replace these sensors' rows, all or none; returns how many. Raises StateError where it cannot be written."""
+        """Replace these sensors' rows, all or none; returns how many. Raises StateError where it cannot be written.
+
+        What `packed` raises comes through, and nothing is written.
+        """
         db, count = self._connection, 0
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -75,9 +81,10 @@ class Store:
                 count += 1
             db.execute("COMMIT")
         except sqlite3.Error as error:
+            raise StateError(self._explain(error)) from error
+        finally:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            raise StateError(self._explain(error)) from error
         return count
 
     def close(self) -> None:
@@ -106,6 +113,19 @@ class Store:
             )
 
     def _set_aside(self) -> None:
+        """Rename the files, unless a running daemon uses them: it would go on writing to what was set aside."""
+        if not self.path.exists():
+            return
+        db = sqlite3.connect(self.path, isolation_level=None, timeout=1.0)
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise
+        except sqlite3.DatabaseError:
+            pass  # damaged: set it aside all the same
+        finally:
+            db.close()
         for suffix in ("", "-wal", "-shm"):
             file = self.path.with_name(self.path.name + suffix)
             if file.exists():
