@@ -91,7 +91,8 @@ class Summary:
         injected, found, false = self.score.injected, self.score.found, len(self.score.false_alarms)
         if not self.weeks:
             warmup = words.duration(self.needed)
-            yield f"Too short: no sensor got through its warm-up of {warmup}. Try a longer --duration."
+            yield f"Too short: no sensor got through its warm-up of {warmup}."
+            yield "Try a longer --duration or a higher --speed."
         elif not injected:
             yield "Too short: no fault had begun yet. Try a longer --duration."
         share = found / injected if injected else 1.0
