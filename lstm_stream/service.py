@@ -11,6 +11,7 @@ constructor, so that the loop neither knows MQTT nor SQLite nor HTTP.
 from __future__ import annotations
 
 import logging
+import math
 import statistics
 import threading
 import time
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 IDLE = 0.5  # s that a turn waits for messages
 UPKEEP = 1.0  # s between looks at silences and counts
-RECENT = 64  # samples whose times make the data clock
+RECENT = 64  # latest samples that make the data clock
 
 
 class Inbox(Protocol):
@@ -97,20 +98,20 @@ class Turn:
 
 
 class DataClock:
-    """What time it is for the sensors: the median of the latest samples' times, going on while none arrives.
+    """What time it is for the sensors: our clock plus the median lead of the latest samples over it.
 
-    Robust against single sensors with a wrong clock, and right for recorded or simulated time as well.
+    Robust against single sensors with a wrong clock, and right for recorded or simulated time as well. The median is
+    of the leads, not of the times: those of a few slow sensors reach hours back.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._recent: deque[float] = deque(maxlen=RECENT)
-        self._at = 0.0
 
     def observe(self, times: Iterable[float]) -> None:
         """Samples of these times (unix s) have arrived."""
-        self._recent.extend(times)
-        self._at = self._monotonic()
+        at = self._monotonic()
+        self._recent.extend(time - at for time in times)
 
     def restart(self) -> None:
         """Forget: what comes next may be of another time."""
@@ -121,7 +122,7 @@ class DataClock:
         """Unix s; None before the first sample."""
         if not self._recent:
             return None
-        return statistics.median(self._recent) + self._monotonic() - self._at
+        return statistics.median(self._recent) + self._monotonic()
 
 
 class Service:
@@ -161,6 +162,7 @@ class Service:
 
     def run(self) -> None:
         """Until `stop`; then stop the intake, finish what was taken, and save."""
+        self._fleet.listen_from(math.inf)
         while not self._stopping.is_set():
             self._turn(self._inbox.take(self._batch, IDLE))
             self._upkeep()
@@ -178,22 +180,20 @@ class Service:
         self.turned_at = self._monotonic()
         if not messages:
             return
-        turn = Turn(messages)
+        self._pass(Turn(messages), decode=self._decode, detect=self._detect, publish=self._tell)
+        self._session.acknowledge(messages)
+
+    def _pass(self, turn: Turn, **stages: Callable[[Turn], object]) -> None:
         try:
-            self._stage(turn, "decode", self._decode)
-            self._stage(turn, "detect", self._detect)
-            self._stage(turn, "publish", lambda t: self._publish(t.outcome.events))
+            for name, work in stages.items():
+                began = time.perf_counter()
+                work(turn)
+                turn.seconds[name] = time.perf_counter() - began
         except Exception as error:
-            log.exception("a batch of %d messages could not be processed", len(messages))
+            log.exception("a batch of %d messages could not be processed", len(turn.messages))
             turn.rejections.append(Rejection(Reason.INTERNAL, f"{type(error).__name__}: {error}"))
         for observer in self._observers:
             observer.on_turn(turn)
-        self._session.acknowledge(messages)
-
-    def _stage(self, turn: Turn, name: str, work: Callable[[Turn], object]) -> None:
-        began = time.perf_counter()
-        work(turn)
-        turn.seconds[name] = time.perf_counter() - began
 
     def _decode(self, turn: Turn) -> None:
         for message in turn.messages:
@@ -206,7 +206,11 @@ class Service:
         turn.outcome = self._fleet.process(turn.readings)
         turn.rejections += [rejection for _, rejection in turn.outcome.rejections]
         for batch in turn.outcome.batches:
-            self._clock.observe(batch.samples.time[-RECENT:].tolist())
+            slot, at = batch.samples.slot[-RECENT:].tolist(), batch.samples.time[-RECENT:].tolist()
+            self._clock.observe(dict(zip(slot, at, strict=True)).values())  # one sensor, one vote
+
+    def _tell(self, turn: Turn) -> None:
+        self._publish(turn.outcome.events)
 
     # --- now and then
 
@@ -223,6 +227,7 @@ class Service:
         """While the broker is away nobody is silent; afterwards silence is counted from what comes first."""
         if not self._session.connected:
             self._listening = False
+            self._fleet.listen_from(math.inf)
             self._clock.restart()
         elif not self._listening and (now := self._clock.now) is not None:
             self._listening = True
@@ -230,10 +235,7 @@ class Service:
         if self._listening and (now := self._clock.now) is not None:
             events = self._fleet.silences(now)
             if events:
-                turn = Turn([], outcome=Outcome(events=events))
-                self._publish(events)
-                for observer in self._observers:
-                    observer.on_turn(turn)
+                self._pass(Turn([], outcome=Outcome(events=events)), publish=self._tell)
 
     def _look_after(self) -> None:
         sensors, rounds = self._fleet.counts(), self._fleet.take_rounds()

@@ -59,7 +59,7 @@ class Detector:
         self.channels = channels
         self.group = group
         self.sensors: list[str | None] = []  # by slot
-        self.listening_since = -np.inf  # data time before which a silence is ours, not the sensor's
+        self.listening_since = -np.inf  # data time before which a silence is ours, not the sensor's; inf: all is
         self.arrays = SlotArrays(fields(len(channels), group), 1)
         self._initial = params.initial(lstm_shape(len(channels), group), group.model.seed)
         shared = group.model.weights == "shared"
@@ -234,8 +234,9 @@ class Detector:
         """A sample ends its sensor's silence; one that nobody saw begin is reported with its begin and its end."""
         a = self.arrays
         known = ~np.isnan(a.silent_since[slot])
-        due = silence.deadline(a.time[slot], a.interval[slot], a.gap[slot], a.count[slot])
-        unseen = ~known & (due < time) & (a.time[slot] >= self.listening_since)
+        since = np.maximum(a.time[slot], self.listening_since)
+        due = silence.deadline(since, a.interval[slot], a.gap[slot], a.count[slot])
+        unseen = ~known & (due < time)
         if not (known.any() or unseen.any()):
             return []
         a.silent_since[slot[unseen]] = due[unseen]

@@ -152,7 +152,7 @@ class Fleet:
         return events
 
     def listen_from(self, since: float) -> None:
-        """Nothing was heard before data time `since`: that silence was ours."""
+        """Nothing was heard before data time `since`: that silence was ours. Infinite: nothing is heard now."""
         for detector in self.detectors.values():
             detector.listening_since = since
 
