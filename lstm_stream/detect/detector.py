@@ -118,8 +118,8 @@ class Detector:
     def _step(self, samples: Samples, verdicts: Verdicts, rows: NDArray[np.intp]) -> list[Event]:
         """One sample each of distinct sensors: `rows` of the batch."""
         slot, time, values = samples.slot[rows], samples.time[rows], samples.values[rows]
-        self.learner.before(slot)
         events = self._end_silence(slot, time)
+        self.learner.before(slot)
         seen = self._observe(slot, time, values)
         decided = self._decide(slot, time, seen)
         self._write(verdicts, rows, slot, seen, decided)

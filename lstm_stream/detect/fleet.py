@@ -8,7 +8,7 @@ channel moves it, from the start, to the detector of the larger set. Later, unkn
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -70,18 +70,20 @@ class Fleet:
     def process(self, readings: Sequence[Reading]) -> Outcome:
         """Score readings in arrival order. What cannot be accepted is in the outcome's rejections, with its reason."""
         outcome = Outcome()
-        moved: list[tuple[Detector, int]] = []
         accepted: dict[Key, list[tuple[int, int]]] = {}  # (reading's index, slot)
+
+        def score_accepted() -> None:
+            for key, rows in accepted.items():
+                self._score(self.detectors[key], rows, readings, outcome)
+            accepted.clear()
+
         for index, reading in enumerate(readings):
-            member = self._accept(index, reading, outcome, moved)
+            member = self._accept(index, reading, outcome, score_accepted)
             if member is not None:
                 key = (reading.group, member.detector.channels)
                 accepted.setdefault(key, []).append((index, member.slot))
                 self._dirty.add((reading.group, reading.sensor))
-        for key, rows in accepted.items():
-            self._score(self.detectors[key], rows, readings, outcome)
-        for detector, slot in moved:
-            detector.remove(slot)
+        score_accepted()
         return outcome
 
     def _score(
@@ -95,7 +97,7 @@ class Fleet:
         self.latest = max(self.latest, float(samples.time.max()))
 
     def _accept(
-        self, index: int, reading: Reading, outcome: Outcome, moved: list[tuple[Detector, int]]
+        self, index: int, reading: Reading, outcome: Outcome, score_accepted: Callable[[], None]
     ) -> Member | None:
         """The member that the reading steps, or None with a rejection."""
         name = (reading.group, reading.sensor)
@@ -113,7 +115,8 @@ class Fleet:
         if unknown:
             union = tuple(sorted({*member.detector.channels, *reading.values}))
             if member.accepted < self._groups[reading.group].warmup and len(union) <= self._limits.channels:
-                moved.append((member.detector, member.slot))
+                score_accepted()  # what came before the move is scored as if the batch had ended there
+                member.detector.remove(member.slot)
                 member = self._members[name] = self._enter(reading, union)
             else:
                 outcome.rejections.append((index, unknown_channels(reading, unknown)))

@@ -97,7 +97,7 @@ def shared_fields(size: int) -> tuple[FieldSpec, ...]:
         FieldSpec("weights", "f4", (size,)),
         FieldSpec("generation", "i4"),
         FieldSpec("total", "i8"),  # samples of the group
-        FieldSpec("next_round", "i8"),  # the total at which the next round starts
+        FieldSpec("next_round", "i8", (), 1),  # the total at which the next round starts; a boundary of batches
         FieldSpec("adopt_at", "i8", (), -1),  # ... and the one under way is adopted
         FieldSpec("settled", "i1"),  # whether its outcome is known, and which
         FieldSpec("challenger", "f4", (size,)),
