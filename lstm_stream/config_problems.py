@@ -147,7 +147,7 @@ def _section(path: Path) -> type[BaseModel] | None:
             return None
         else:
             annotation = section.model_fields[str(step)].annotation
-            section, collection = _model(annotation), not isinstance(annotation, type)
+            section, collection = _model(annotation), typing.get_origin(annotation) in _COLLECTIONS
     return None if collection else section
 
 
