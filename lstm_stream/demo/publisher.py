@@ -98,8 +98,15 @@ class Publisher:
         return self._stop.is_set() or (self.published % _CHUNK == 0 and self._waiting(self.published) > self._ahead)
 
     def _hand_over(self) -> None:
+        """Leaves when the broker has everything: it answers in order, so an answer to what came last will do.
+
+        Without that, an unread answer to a ping makes TCP throw away what the broker has not read yet.
+        """
+        answered = threading.Event()
+        self._client.on_unsubscribe = lambda *_: answered.set()
+        self._client.unsubscribe("demo")
         deadline = time.monotonic() + _PATIENCE
-        while self._client.want_write() and time.monotonic() < deadline:
+        while not answered.is_set() and time.monotonic() < deadline:
             self._serve(_TURN)
         self._client.disconnect()
 

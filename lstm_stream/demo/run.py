@@ -177,6 +177,7 @@ class Run:
             messages=stats.messages,
             seconds=seconds,
             simulated=end - simulation.start,
+            rejected=stats.rejections,
             cpu=stats.cpu_seconds,
             needed=group.warmup * simulation.interval,
         )

@@ -27,6 +27,7 @@ class Summary:
     messages: int  # that the daemon worked through
     seconds: float  # wall clock, from the first message to the last one worked through
     simulated: float  # data seconds
+    rejected: dict[str, int]  # of what the daemon got, by reason
     cpu: dict[str, float]  # seconds by thread of the daemon
     needed: float  # data seconds that the warm-up takes
 
@@ -72,6 +73,9 @@ class Summary:
         yield f"faults found     {found:>9,}{share}"
         yield f"false alarms     {false:>9,} (budget {self.budgeted:.1f}: {self.weeks:.1f} sensor-weeks watched)"
         yield f"messages         {self.messages:>9,} ({_per(self.messages, self.seconds):,.0f}/s)"
+        if self.rejected:
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in self.rejected.items())
+            yield f"not scored       {sum(self.rejected.values()):>9,} ({reasons})"
         yield (
             f"CPU per message  {self._microseconds('network', 'worker'):>9,.0f} us "
             f"(network {self._microseconds('network'):.0f}, scoring {self._microseconds('worker'):.0f}; "

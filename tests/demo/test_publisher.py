@@ -97,6 +97,28 @@ def test_close_ends_it_at_once_and_what_was_published_has_left(broker: EmbeddedB
     until(lambda: len(listener.letters) == publisher.published, "the messages")
 
 
+def test_nothing_is_lost_at_the_end_where_the_broker_reads_late(
+    broker: EmbeddedBroker, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unread PINGRESP at the end of a connection made TCP discard what the broker had not read yet."""
+    received = Session.data_received
+
+    def late(session: Session, data: bytes) -> None:
+        time.sleep(0.2)
+        received(session, data)
+
+    monkeypatch.setattr(Session, "data_received", late)
+
+    def waiting(_: int) -> int:
+        publisher._client._send_pingreq()
+        return 0
+
+    publisher = Publisher(broker.host, broker.port, publications(20_000), 1000.0, 1e9, waiting)
+    publisher.open()
+    until(lambda: publisher.done, "the end")
+    until(lambda: len(listener.letters) == 20_000, "the last messages")
+
+
 def test_close_ends_it_while_it_waits(broker: EmbeddedBroker) -> None:
     publisher = Publisher(broker.host, broker.port, publications(10), 1000.0, 1.0, lambda _: 10_000)
     publisher.open()

@@ -124,7 +124,7 @@ def summary(outcomes: list[Outcome], false: int, weeks: float = 10.0, lost: int 
     alarms = tuple(Alarm("a", START, None, "level", "because", 3.0) for _ in range(false))
     cpu = {"network": 0.5, "worker": 1.5, "trainer": 9.0}
     score = Score(tuple(outcomes), alarms)
-    return Summary(score, weeks, 1.0, 24, 40_000 + lost, 40_000, 60.0, 21 * 24 * HOUR, cpu, 33 * HOUR)
+    return Summary(score, weeks, 1.0, 24, 40_000 + lost, 40_000, 60.0, 21 * 24 * HOUR, {"duplicate": 2}, cpu, 33 * HOUR)
 
 
 def found(delay: float) -> Outcome:
@@ -174,6 +174,7 @@ def test_the_json_has_the_keys_that_were_promised_and_no_others() -> None:
 def test_the_summary_says_honestly_what_is_not_good_enough(one: Summary, said: list[str], unsaid: list[str]) -> None:
     text = "\n".join(one.lines())
     assert all(phrase in text for phrase in said)
+    assert "not scored               2 (duplicate 2)" in text
     assert not any(phrase in text for phrase in unsaid)
     assert max(map(len, text.splitlines())) <= 80
 
