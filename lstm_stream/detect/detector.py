@@ -59,19 +59,20 @@ class Detector:
         self.channels = channels
         self.group = group
         self.sensors: list[str | None] = []  # by slot
+        self._free: list[int] = []  # slots that were left
         self.listening_since = -np.inf  # data time before which a silence is ours, not the sensor's; inf: all is
         self.arrays = SlotArrays(fields(len(channels), group), 1)
         self._initial = params.initial(lstm_shape(len(channels), group), group.model.seed)
-        shared = group.model.weights == "shared"
-        self.learner = (SharedLearner if shared else Learner)(group, self.arrays, trainer)
-        if isinstance(self.learner, SharedLearner):
+        self.learner = Learner(group, self.arrays, trainer)
+        if group.model.weights == "shared":
+            self.learner = SharedLearner(group, self.arrays, trainer, self.sensors)
             self.learner.weights[0] = self._initial
 
     # --- sensors and rows
 
     def add(self, sensor: str) -> int:
         """A row for a new sensor."""
-        slot = self.sensors.index(None) if None in self.sensors else len(self.sensors)
+        slot = self._free.pop() if self._free else len(self.sensors)
         if slot == len(self.sensors):
             self.sensors.append(sensor)
             self.arrays.grow(len(self.sensors))
@@ -83,6 +84,7 @@ class Detector:
     def remove(self, slot: int) -> None:
         """Forget a sensor; its row is free again."""
         self.sensors[slot] = None
+        self._free.append(slot)
         self.learner.forget(slot)
         self.arrays.reset(slot)
 

@@ -58,7 +58,7 @@ class Fleet:
         self._limits = limits
         self._trainer = trainer
         self._members: dict[tuple[str, str], Member] = {}
-        self._dirty: set[tuple[str, str]] = set()
+        self._dirty: dict[tuple[str, str], None] = {}  # in the order in which they were touched
         self.detectors: dict[Key, Detector] = {}
         self.latest = -np.inf  # data time of the whole fleet
 
@@ -82,7 +82,7 @@ class Fleet:
             if member is not None:
                 key = (reading.group, member.detector.channels)
                 accepted.setdefault(key, []).append((index, member.slot))
-                self._dirty.add((reading.group, reading.sensor))
+                self._dirty[(reading.group, reading.sensor)] = None
         score_accepted()
         return outcome
 
@@ -151,7 +151,7 @@ class Fleet:
     def silences(self, now: float) -> list[Event]:
         """Events of sensors that have fallen silent by data time `now`."""
         events = [event for detector in self.detectors.values() for event in detector.silences(now)]
-        self._dirty.update((event.group, event.sensor) for event in events)
+        self._dirty |= dict.fromkeys((event.group, event.sensor) for event in events)
         return events
 
     def listen_from(self, since: float) -> None:

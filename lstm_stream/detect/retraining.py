@@ -11,8 +11,10 @@ trainer thread computes and the line goes on; only a round that is overdue makes
 
 from __future__ import annotations
 
+import heapq
 import logging
 import time
+from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, TimeoutError
 from typing import NamedTuple
 
@@ -197,8 +199,9 @@ class SharedLearner(Learner):
     sensor's state at that sensor's next sample, so that a large fleet does not pause.
     """
 
-    def __init__(self, group: Group, arrays: SlotArrays, trainer: Trainer) -> None:
+    def __init__(self, group: Group, arrays: SlotArrays, trainer: Trainer, sensors: Sequence[str | None]) -> None:
         super().__init__(group, arrays, trainer)
+        self._sensors = sensors  # by slot
         size = lstm_shape(arrays.forecast.shape[1], group).size
         self.common = SlotArrays(shared_fields(size), 1)
         self._round: Future[Round] | None = None
@@ -234,12 +237,12 @@ class SharedLearner(Learner):
         c = self.common
         c.total[0] += len(slots)
         if self._settings.enabled and c.next_round[0] <= c.total[0]:
-            ready = np.flatnonzero((self._arrays.count >= FIRST) & ~self._arrays.open)[:POOL]
+            ready = self._ready()
             sensors = max(1, int((self._arrays.count > 0).sum()))
-            if len(ready) and c.adopt_at[0] < 0:
+            if ready and c.adopt_at[0] < 0:
                 self._round = self._trainer.submit(self._pooled(ready))
                 c.adopt_at[0] = c.total[0] + sensors * self._settings.lag
-            c.next_round[0] = c.total[0] + sensors * (self._settings.every if len(ready) else FIRST)
+            c.next_round[0] = c.total[0] + sensors * (self._settings.every if ready else FIRST)
 
     def settle(self) -> None:
         """Wait for the round under way and keep its outcome in `common`, where it can be saved."""
@@ -272,14 +275,16 @@ class SharedLearner(Learner):
         shared: NDArray[np.float32] = self.weights[0]
         return shared
 
-    def _pooled(self, slots: NDArray[np.int64]) -> Job:
+    def _ready(self) -> list[int]:
+        """The rows whose windows train, in the order of their sensors' names: rows are others after a restart."""
+        rows = np.flatnonzero((self._arrays.count >= FIRST) & ~self._arrays.open).tolist()
+        return heapq.nsmallest(POOL, rows, key=lambda row: str(self._sensors[row]))
+
+    def _pooled(self, slots: Sequence[int]) -> Job:
         """Windows of several sensors, the shorter ones padded at the front without targets."""
-        windows = [
-            self._sequence(
-                int(s), max(0, int(self._arrays.count[s]) - self._settings.history), int(self._arrays.count[s])
-            )
-            for s in slots
-        ]
+        counts = [int(self._arrays.count[slot]) for slot in slots]
+        history = self._settings.history
+        windows = [self._sequence(s, max(0, n - history), n) for s, n in zip(slots, counts, strict=True)]
         length = max(len(x) for x, _ in windows)
         inputs, channels = windows[0][0].shape[1], windows[0][1].shape[1]
         pooled_x = np.zeros((len(windows), length, inputs), np.float32)
