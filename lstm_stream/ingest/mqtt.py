@@ -246,6 +246,8 @@ class Session:
         info = client.publish(self._events.status_topic, _status("offline"), qos, retain=True)
         try:
             info.wait_for_publish(timeout)
+            if not info.is_published():
+                _log.warning("%s did not confirm within %g s all that was published", self._address, timeout)
         except (RuntimeError, ValueError) as error:
             _log.warning("could not say offline: %s", error)
 

@@ -232,7 +232,9 @@ def test_a_broker_that_never_answers_does_not_hold_up_the_end(fake_broker: Any, 
     assert not line.session.connected
 
 
-def test_a_broker_that_stops_acknowledging_does_not_hold_up_the_end(fake_broker: Any, open_line: Any) -> None:
+def test_a_broker_that_stops_acknowledging_does_not_hold_up_the_end(
+    fake_broker: Any, open_line: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     def script(peer: Peer, number: int) -> None:
         peer.accept()
         _ignore(peer, number)
@@ -242,6 +244,7 @@ def test_a_broker_that_stops_acknowledging_does_not_hold_up_the_end(fake_broker:
     begin = time.monotonic()
     line.session.close(1)
     assert time.monotonic() - begin < 10
+    assert "did not confirm within 1 s" in caplog.text
 
 
 def test_a_broker_that_hangs_up_at_once_is_told_and_tried_again(fake_broker: Any, open_line: Any) -> None:
