@@ -8,6 +8,7 @@ channel moves it, from the start, to the detector of the larger set. Later, unkn
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from lstm_stream.config import Group, Limits
 from lstm_stream.detect.detector import Detector
 from lstm_stream.detect.retraining import Round, Trainer
 from lstm_stream.records import Event, Packed, Reading, Reason, Rejection, Samples, Verdicts
+
+LARGEST = 3.4e38  # float32's largest number, which controllers send for "no value"
 
 Key = tuple[str, tuple[str, ...]]  # group, channels
 
@@ -102,24 +105,23 @@ class Fleet:
         """The member that the reading steps, or None with a rejection."""
         name = (reading.group, reading.sensor)
         member = self._members.get(name)
-        if member is None:
-            rejection = self._admission(reading)
-            if rejection is not None:
-                outcome.rejections.append((index, rejection))
-                return None
-            member = self._members[name] = self._enter(reading, tuple(sorted(reading.values)))
-        elif reading.time <= member.latest:
-            outcome.rejections.append((index, stale(reading, member.latest)))
+        rejection = unusable(reading) or (self._admission(reading) if member is None else stale(reading, member.latest))
+        if rejection is not None:
+            outcome.rejections.append((index, rejection))
             return None
+        if member is None:
+            member = self._members[name] = self._enter(reading, tuple(sorted(reading.values)))
         unknown = reading.values.keys() - set(member.detector.channels)
         if unknown:
             union = tuple(sorted({*member.detector.channels, *reading.values}))
-            if member.accepted < self._groups[reading.group].warmup and len(union) <= self._limits.channels:
+            warming = member.accepted < self._groups[reading.group].warmup
+            if warming and len(union) <= self._limits.channels:
                 score_accepted()  # what came before the move is scored as if the batch had ended there
                 member.detector.remove(member.slot)
                 member = self._members[name] = self._enter(reading, union)
             else:
-                outcome.rejections.append((index, unknown_channels(reading, unknown)))
+                rejection = self._too_many(len(union)) if warming else unknown_channels(reading, unknown)
+                outcome.rejections.append((index, rejection))
                 if len(unknown) == len(reading.values):
                     return None
         member.latest = reading.time
@@ -131,10 +133,11 @@ class Fleet:
         if len(self._members) >= self._limits.sensors:
             detail = f"{reading.sensor!r} is one sensor too many; raise limits.sensors (now {self._limits.sensors})"
             return Rejection(Reason.TOO_MANY_SENSORS, detail)
-        if len(reading.values) > self._limits.channels:
-            detail = f"{len(reading.values)} channels; exclude some or raise limits.channels ({self._limits.channels})"
-            return Rejection(Reason.TOO_MANY_CHANNELS, detail)
-        return None
+        return self._too_many(len(reading.values)) if len(reading.values) > self._limits.channels else None
+
+    def _too_many(self, channels: int) -> Rejection:
+        detail = f"{channels} channels; exclude some or raise limits.channels ({self._limits.channels})"
+        return Rejection(Reason.TOO_MANY_CHANNELS, detail)
 
     def _enter(self, reading: Reading, channels: tuple[str, ...]) -> Member:
         detector = self._detector((reading.group, channels))
@@ -212,14 +215,26 @@ class Fleet:
 
 
 def to_samples(readings: Sequence[Reading], slots: Sequence[int], channels: tuple[str, ...]) -> Samples:
-    """Readings as arrays; a channel that a reading lacks is NaN."""
+    """Readings as arrays; NaN where a reading lacks a channel or shows no number that a sensor can mean."""
     values = np.array([[r.values.get(name, np.nan) for name in channels] for r in readings], np.float64)
+    values[~(np.abs(values) < LARGEST)] = np.nan
     times = np.array([r.time for r in readings], np.float64)
     return Samples(np.array(slots, np.int32), times, values.reshape(len(readings), len(channels)))
 
 
-def stale(reading: Reading, latest: float) -> Rejection:
+def unusable(reading: Reading) -> Rejection | None:
+    """Why no sensor could take this reading; None if one can. The decoder lets none of these through."""
+    if not math.isfinite(reading.time):
+        return Rejection(Reason.BAD_TIMESTAMP, f"{reading.sensor!r}: the time {reading.time} is none")
+    if not reading.values:
+        return Rejection(Reason.NO_CHANNELS, f"{reading.sensor!r}: no channel")
+    return None
+
+
+def stale(reading: Reading, latest: float) -> Rejection | None:
     """Why a reading that is not newer than the last one is refused: it must not step the state twice."""
+    if reading.time > latest:
+        return None
     if reading.time == latest:
         return Rejection(Reason.DUPLICATE, f"{reading.sensor!r} already has a sample of this time")
     detail = f"{reading.sensor!r}: {latest - reading.time:.3f} s older than its last sample"
