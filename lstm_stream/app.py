@@ -81,7 +81,10 @@ class App:
         self._worker: int | None = None
 
     def open(self) -> None:
-        """Compile the kernels, restore the state, listen, connect. Raises StateError, OSError with a clear sentence."""
+        """Compile the kernels, restore the state, listen, connect.
+
+        Raises StateError, SetupError or OSError with a clear sentence.
+        """
         self.metrics.watch(self._intake)
         logging.getLogger("lstm_stream").addHandler(self.metrics.log_handler())
         warm_kernels()
@@ -162,12 +165,13 @@ class App:
     def health(self) -> Health:
         """Healthy: the loop turns. Ready: messages come in and are scored."""
         tally, broker = self._reporter.tally, self._config.broker
+        address = f"{broker.host}:{broker.port}"
         stalled = time.monotonic() - self._service.turned_at
         turning = stalled < STALLED
         unscored = tally.unscored_since is not None and time.time() - tally.unscored_since > UNSCORED
         checks = {
             "line": "ok" if turning else f"no turn for {stalled:.0f} s",
-            "broker": "ok" if self._session.connected else f"not connected to {broker.host}:{broker.port}",
+            "broker": "ok" if self._session.connected else f"{address}: {self._session.problem}",
             "subscription": "ok" if self._session.subscribed else "not subscribed",
             "samples": "ok" if tally.samples and not unscored else self._why_nothing_is_scored(),
         }

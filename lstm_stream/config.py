@@ -275,6 +275,9 @@ class Limits(Section):
         default=16, ge=1, le=100, description="Deepest nesting of a JSON payload; deeper ones are rejected."
     )
     batch: int = Field(default=8192, ge=1, description="Messages scored at once at most.")
+    future: Duration = Field(
+        default=86400.0, ge=0, description="Samples stamped further ahead of their arrival are rejected."
+    )
 
 
 class Log(Section):

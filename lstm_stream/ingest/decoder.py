@@ -129,6 +129,12 @@ class Decoder:
                 detail = "several samples in one message, and this one has no time; give each its own timestamp"
                 return Rejection(Reason.BAD_TIMESTAMP, detail)
             time = message.time
+        elif time > message.time + self._limits.future:
+            # One such sample would make all that follow look old.
+            detail = (
+                f"{time - message.time:.0f} s ahead of this machine's clock; set the sensor's, or raise limits.future"
+            )
+            return Rejection(Reason.BAD_TIMESTAMP, detail)
         timed = item.time is not None
         return Reading(target.sensor, target.route.source.group, time, values, timed, message.retain)
 
