@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from lstm_stream.demo.broker import EmbeddedBroker, Exchange, Session, is_filter, length, matches, next_packet, packet
+from lstm_stream.demo.broker import EmbeddedBroker, Exchange, Session
+from lstm_stream.demo.packets import is_filter, length, matches, next_packet, packet
 
 PATIENCE = 20.0
 
