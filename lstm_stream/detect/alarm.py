@@ -2,10 +2,13 @@
 
 It opens at a score of at least the threshold. It closes after `QUIET` samples in a row below `CLOSE` of the threshold
 (hysteresis), or after `accept_after` seconds, when the change counts as the new normal. For `REFRACTORY` samples after
-it closed, only a score above its peak opens another: an echo of the same cause is not a second alarm.
+it closed, only a score above its peak opens another: an echo of the same cause is not a second alarm. A new sensor is
+not armed until it has been quiet once: what lasts since its warm-up is no event.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +18,8 @@ from lstm_stream.jit import kernel
 QUIET = 12  # samples
 CLOSE = 0.8
 REFRACTORY = 96  # samples
+
+UNARMED = math.inf  # the peak of a sensor that has not been quiet since its warm-up
 
 NOTHING, OPENED, CLOSED, ACCEPTED = 0, 1, 2, 3  # transitions
 
@@ -42,6 +47,11 @@ def decide(
     transition = np.zeros(len(slot), np.int8)
     for m in range(len(slot)):
         row = slot[m]
+        if peak[row] == UNARMED:
+            quiet[row] = quiet[row] + 1 if math.isfinite(threshold[m]) and score[m] < CLOSE * threshold[m] else 0
+            if quiet[row] >= QUIET:
+                peak[row], quiet[row] = 0.0, 0
+            continue
         if not is_open[row]:
             refractory = quiet[row] > 0
             if refractory:

@@ -30,7 +30,8 @@ FIT = 4  # columns of a fit: blocks, tail threshold, tail scale, tail shape
 MARGIN = 0.6  # decades above the threshold within which false alarms lie; beyond, learned as if here
 PACE = 0.5  # decades of strictness for an alarm
 LEAST, MOST = -0.5, 2.0  # decades
-AT_FIRST = 0.5  # strictness of a sensor that is not known well
+AT_FIRST = 0.25  # strictness of a new sensor
+NOVICE = 400.0  # ... and what is added to it: this over the number of its samples
 FLOOR = 1.3  # the lowest alarm threshold: one block in twenty
 
 F8 = NDArray[np.float64]
@@ -102,7 +103,8 @@ def score(slot: NDArray[np.int32], statistic: F8, fit: F8, leading: NDArray[np.i
     """Scores (M,) of M distinct sensors from their views' statistics (M, V+1), of which the last column is written.
 
     Each view gets its own score; the largest, as 2**score so that its tail has the prior's shape, is the statistic
-    that is calibrated again. leading (M,) receives the number of that view, from 1.
+    that is calibrated again; it is 0, which is not learned, while the views have no scores yet. leading (M,) receives
+    the number of that view, from 1.
     """
     views = statistic.shape[1] - 1
     result = np.empty(len(slot))
@@ -114,18 +116,22 @@ def score(slot: NDArray[np.int32], statistic: F8, fit: F8, leading: NDArray[np.i
             s = tail_score(statistic[m, v], fit[row, v])
             if s > largest:
                 largest, leading[m] = s, v + 1
-        statistic[m, views] = 2.0**largest
+        known = fit[row, 0, 0] >= ENOUGH
+        statistic[m, views] = 2.0**largest if known else 0.0
         result[m] = tail_score(statistic[m, views], fit[row, views])
     return result
 
 
 @kernel
-def thresholds(slot: NDArray[np.int32], interval: F8, strictness: F8, budget: float) -> F8:
-    """The score (M,) that spends the alarm budget (false alarms a second) at each sensor's usual interval (S,) s."""
+def thresholds(slot: NDArray[np.int32], interval: F8, strictness: F8, count: NDArray[np.int64], budget: float) -> F8:
+    """The score (M,) that spends the alarm budget (false alarms a second) at each sensor's usual interval (S,) s.
+
+    Higher by the strictness (S,), and while little is known: count (S,) is that of the samples seen.
+    """
     result = np.empty(len(slot))
     for m in range(len(slot)):
         expected = budget * BLOCK * max(interval[slot[m]], 1e-3)
-        result[m] = max(-math.log10(expected) + strictness[slot[m]], FLOOR)
+        result[m] = max(-math.log10(expected) + strictness[slot[m]] + NOVICE / (1.0 + count[slot[m]]), FLOOR)
     return result
 
 
@@ -174,6 +180,8 @@ def band(slot: NDArray[np.int32], threshold: F8, fit: F8) -> F8:
 def learn(maximum: F8, histogram: F4, fit: F8) -> None:
     """Add one block's maxima (V+1,) to the memory (V+1, BINS) and refit the tails (V+1, FIT)."""
     for v in range(len(maximum)):
+        if v == len(maximum) - 1 and maximum[v] == 0.0:
+            continue  # a memory of blocks without scores would make the first scores outliers
         # Early blocks weigh as (their number / all) ** FORGET: the sensor was not known yet.
         position = (math.log2(max(maximum[v], 1e-9)) - LOWEST) * PER_OCTAVE
         total = max(float(fit[v, 0]), 1.0)

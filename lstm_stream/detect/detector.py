@@ -168,7 +168,7 @@ class Detector:
         leading = np.empty(len(slot), np.int8)
         score = calibration.score(slot, seen.statistic, a.fit, leading)
         budget = self.group.false_alarms
-        threshold = calibration.thresholds(slot, a.interval, a.strictness, budget)
+        threshold = calibration.thresholds(slot, a.interval, a.strictness, a.count, budget)
         threshold[a.count[slot] < self.group.warmup] = np.inf
         stuck = seen.stuck * np.where(np.isfinite(threshold), threshold, 0.0)
         frozen = (seen.stuck >= 1) & (stuck > score)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.config import Group
+from lstm_stream.detect.alarm import UNARMED
 from lstm_stream.detect.calibration import AT_FIRST, BINS, FIT, QUARANTINE
 from lstm_stream.detect.inputs import TERMS, input_count
 from lstm_stream.lstm.params import Shape
@@ -79,7 +80,7 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
         # alarm
         FieldSpec("open", "?"),
         FieldSpec("opened", "f8"),  # data time, unix s
-        FieldSpec("peak", "f8"),  # highest score of the alarm, kept for the refractory time
+        FieldSpec("peak", "f8", (), UNARMED),  # highest score of the alarm, kept for the refractory time
         FieldSpec("quiet", "i8"),  # samples below the threshold in a row
         FieldSpec("leading", "i1"),  # View that opened it
         FieldSpec("silent_since", "f8", (), np.nan),  # data time, unix s; NaN = not silent
