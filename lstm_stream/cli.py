@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 def check(args: argparse.Namespace) -> int:
     """Say everything that is wrong with a configuration."""
-    from lstm_stream.config_file import ConfigError, effective, load, schema
+    from lstm_stream.config.file import ConfigError, effective, load, schema
 
     if args.schema:
         print(json.dumps(schema(), indent=2))
@@ -135,7 +135,7 @@ def explain(args: argparse.Namespace) -> int:
 def _load(path: str | None) -> Config | None:
     """The configuration, all defaults where there is no file; None, and the problems on stderr, if it is wrong."""
     from lstm_stream.config import Config
-    from lstm_stream.config_file import ConfigError, load
+    from lstm_stream.config.file import ConfigError, load
 
     try:
         return load(path) if path else Config()

@@ -21,11 +21,7 @@ ALLOWED = {
     "records": "",
     "jit": "",
     "logs": "",
-    "config_values": "",
-    "config_yaml": "",
-    "config": "config_values",
-    "config_problems": "config config_values config_yaml",
-    "config_file": "config config_problems config_yaml",
+    "config": "",
     "lstm": "jit",
     "detect": "lstm jit records config",
     "ingest": "records config lstm_stream",
@@ -39,7 +35,7 @@ ALLOWED = {
     "recording": "ingest records config",
     "replay": "recording detect outputs records config lstm_stream",
     "explain": "ingest records config",
-    "cli": "app demo replay explain logs config config_file lstm_stream",
+    "cli": "app demo replay explain logs config lstm_stream",
     "__main__": "cli",
 }
 

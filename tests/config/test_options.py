@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from lstm_stream.config import WEEK, Config, Group, State, topic_levels
-from lstm_stream.config_values import format_budget, format_duration, parse_budget, parse_duration
+from lstm_stream.config.values import format_budget, format_duration, parse_budget, parse_duration
 
 # --- durations and budgets
 

@@ -9,10 +9,9 @@ from pydantic import ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails
 
-from lstm_stream import config_yaml
 from lstm_stream.config import Config
-from lstm_stream.config_problems import ConfigError, Problem, dotted, meant, words
-from lstm_stream.config_yaml import MAX_BYTES, Document, Path, Place
+from lstm_stream.config.document import MAX_BYTES, Document, Path, Place, read, write
+from lstm_stream.config.problems import ConfigError, Problem, dotted, meant, words
 
 __all__ = ["ConfigError", "Problem", "effective", "load", "parse", "schema"]
 
@@ -26,7 +25,7 @@ def load(path: str | pathlib.Path) -> Config:
 
 def parse(text: str, file: str) -> Config:
     """The configuration in a text; `file` is its name in errors. Raises ConfigError."""
-    document = config_yaml.read(text)
+    document = read(text)
     problems = [Problem(file, *flaw.place, dotted(flaw.path), flaw.message, flaw.advice) for flaw in document.flaws]
     if document.data is not None or not problems:
         config, found = _Validation(document, file).run()
@@ -38,7 +37,7 @@ def parse(text: str, file: str) -> Config:
 
 def effective(config: Config) -> str:
     """The whole configuration as YAML, defaults included, in human units. It holds no secrets: Config has none."""
-    return config_yaml.write(config.model_dump(mode="json"))
+    return write(config.model_dump(mode="json"))
 
 
 def schema() -> dict[str, Any]:

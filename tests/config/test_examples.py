@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from lstm_stream import config_yaml
 from lstm_stream.config import Config
-from lstm_stream.config_file import effective, load, parse, schema
+from lstm_stream.config.document import read
+from lstm_stream.config.file import effective, load, parse, schema
 
-EXAMPLES = Path(__file__).parent.parent / "config"
+EXAMPLES = Path(__file__).parents[2] / "config"
 FULL = EXAMPLES / "full.yaml"
 Steps = tuple[str | int, ...]
 
@@ -44,7 +44,7 @@ def comment_above(lines: list[str], line: int) -> str:
 
 
 def test_full_shows_every_option_with_its_default() -> None:
-    written = config_yaml.read(FULL.read_text("utf-8")).keys
+    written = read(FULL.read_text("utf-8")).keys
     assert set(written) - {("groups", "default")} == {path for path, _ in options(Config)}
     assert load(FULL) == Config()
 
@@ -52,7 +52,7 @@ def test_full_shows_every_option_with_its_default() -> None:
 @pytest.mark.parametrize(("path", "description"), [pytest.param(*both, id=str(both[0])) for both in options(Config)])
 def test_full_describes_an_option_in_the_words_of_the_code(path: Steps, description: str) -> None:
     text = FULL.read_text("utf-8")
-    place = config_yaml.read(text).keys[path]
+    place = read(text).keys[path]
     assert comment_above(text.splitlines(), place.line) == description
 
 
@@ -133,7 +133,7 @@ def test_the_effective_configuration_is_complete_and_reads_back() -> None:
     assert "false_alarms: 3 per sensor per day" in printed
     assert "every: 90s" in printed
     assert parse(printed, "printed.yaml") == config
-    assert {path for path, _ in options(Config)} <= set(config_yaml.read(printed).keys)
+    assert {path for path, _ in options(Config)} <= set(read(printed).keys)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lstm_stream.config import Config
-from lstm_stream.config_file import ConfigError, load, parse
+from lstm_stream.config.file import ConfigError, load, parse
 
-FULL = (Path(__file__).parent.parent / "config" / "full.yaml").read_text("utf-8")
+FULL = (Path(__file__).parents[2] / "config" / "full.yaml").read_text("utf-8")
 
 
 def problems(text: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Every option, typed: what a YAML file may say, with units, defaults, limits and its documentation.
 
-This file refuses to do anything but describe the configuration; config_file.py loads it with line numbers.
+This file refuses to do anything but describe the configuration; config/file.py loads it with line numbers.
 Errors between options are raised as `conflict`, so that the loader can point at the line.
 """
 
@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from lstm_stream.config_values import (
+from lstm_stream.config.values import (
     WEEK,
     Budget,
     Duration,
@@ -31,8 +31,8 @@ from lstm_stream.config_values import (
     TopicPattern,
     format_duration,
 )
-from lstm_stream.config_values import template_names as template_names
-from lstm_stream.config_values import topic_levels as topic_levels
+from lstm_stream.config.values import template_names as template_names
+from lstm_stream.config.values import topic_levels as topic_levels
 
 
 def conflict(at: str, text: str, *involved: str) -> PydanticCustomError:

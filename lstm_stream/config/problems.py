@@ -15,8 +15,8 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from lstm_stream.config import Config
-from lstm_stream.config_values import format_duration
-from lstm_stream.config_yaml import Path
+from lstm_stream.config.document import Path
+from lstm_stream.config.values import format_duration
 
 _SECRETS = (
     "password",

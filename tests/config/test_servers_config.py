@@ -12,7 +12,7 @@ import pytest
 
 from lstm_stream.config import Web
 
-CONFIG = Path(__file__).parents[1] / "config"
+CONFIG = Path(__file__).parents[2] / "config"
 OF_THE_PLACE = r"(listener|persistence|persistence_location|allow_anonymous)\b"
 MESSAGES = 3_000  # far beyond what mosquitto keeps by default
 
