@@ -34,6 +34,7 @@ LONGEST_LINE = 1 << 20  # bytes
 LONGEST_STAMP = 64  # characters of a time as written
 _SENSOR_FIELDS = ("sensor", "sensor_id", "device", "device_id")
 _DELIMITERS = ",;\t|"
+_BETWEEN = {ord("\t"): None, ord("\r"): None}  # cells and lines
 _UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -85,7 +86,7 @@ def read(path: Path, source: Source) -> Recording:
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror}") from error
     if not rows:
-        raise RecordingError(f"{path}: there are no rows below the first line; add some")
+        raise RecordingError(f"{path}: there are no rows below the first line")
     return Recording(tuple(header.channels.values()), rows)
 
 
@@ -130,6 +131,8 @@ def _split(line: str, delimiter: str) -> list[str]:
 def _header(where: str, line: str | None, source: Source) -> _Header:
     if not line:
         raise RecordingError(f"{where}: the first line must name the columns, such as timestamp,temperature")
+    if not line.translate(_BETWEEN).isprintable():
+        raise RecordingError(f"{where}: is no text; a CSV file is needed")
     if "\r" in line:
         raise RecordingError(f"{where}: the lines end in CR alone; save the file with line ends LF or CRLF")
     try:
@@ -190,15 +193,21 @@ def _row(number: int, line: str | None, header: _Header, source: Source, stem: s
     cells += [""] * (header.width - len(cells))
     stamp = cells[header.time].strip()
     stamp = stamp if len(stamp) <= LONGEST_STAMP and stamp.isprintable() else shown(stamp)
+    try:
+        sensor = sensor if header.sensor is None else _sensor(cells[header.sensor].strip())
+    except ValueError as error:
+        return Row(number, stamp, "", absent, Rejection(Reason.BAD_SENSOR, str(error)))
     if spare:
         detail = f"{len(cells)} cells, the first line has {header.width}; decimal commas need semicolons between cells"
         return Row(number, stamp, sensor, absent, Rejection(Reason.MALFORMED, detail))
     values = tuple([_value(cells[at], header.delimiter) for at in header.channels])
-    try:
-        sensor = sensor if header.sensor is None else check_name(cells[header.sensor].strip())
-    except ValueError as error:
-        return Row(number, stamp, "", values, Rejection(Reason.BAD_SENSOR, str(error)))
     return Row(number, stamp, sensor, values, _reading(stamp, sensor, values, header, source))
+
+
+def _sensor(name: str) -> str:
+    if not name:
+        raise ValueError("the sensor's name is empty; it says whose row it is")
+    return check_name(name)
 
 
 def _value(cell: str, delimiter: str) -> float:

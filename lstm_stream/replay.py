@@ -264,7 +264,7 @@ def summary_text(path: Path, result: Result, config: Config) -> str:
     lines += _left_out(result)
     if result.warming:
         warmup = config.groups[config.sources[0].group].warmup
-        lines.append(f"still warming up, no alarm possible before {warmup} samples: {_some(result.warming)}")
+        lines.append(f"still warming up at the end, which takes {warmup} samples: {_some(result.warming)}")
     return "\n".join(lines)
 
 

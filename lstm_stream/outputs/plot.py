@@ -60,6 +60,7 @@ STYLE = {
     "font.size": 8.5,
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.6,
+    "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "lstm_stream",
     "text.color": INK,
     "text.parse_math": False,

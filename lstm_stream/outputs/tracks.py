@@ -21,7 +21,7 @@ CLOSEUPS = 3
 AROUND = 60.0  # samples before and after an alarm in a close-up
 GAP = 10.0  # usual intervals without a sample after which a line is interrupted
 DAY = 86400.0
-LARGEST = 1e100  # what is beyond cannot be drawn
+HIGHEST, LARGEST = 1e4, 1e100  # a score, a value: what is beyond is not drawn
 
 F8 = NDArray[np.float64]
 
@@ -205,7 +205,7 @@ def crest(time: F8, score: F8, threshold: F8) -> tuple[F8, F8, F8]:
     if not len(known):
         return (np.empty(0),) * 3
     starts = edges(len(known))
-    highest = np.maximum.reduceat(score[known], starts)
+    highest = np.minimum(np.maximum.reduceat(score[known], starts), HIGHEST)
     return time[known[starts]], highest, np.minimum.reduceat(threshold[known], starts)
 
 
@@ -222,11 +222,10 @@ def usual_interval(time: F8) -> float:
 
 def span(channel: Channel) -> tuple[float, float]:
     """The vertical range (low, high) that shows all values and the band as far as it stays near them."""
-    value = channel.value[np.isfinite(channel.value)]
-    low, high = float(value.min(initial=np.inf)), float(value.max(initial=-np.inf))
-    if low > high:
+    value = np.clip(channel.value[np.isfinite(channel.value)], -LARGEST, LARGEST)
+    if not len(value):
         return 0.0, 1.0
-    low, high = max(low, -LARGEST), min(high, LARGEST)
+    low, high = float(value.min()), float(value.max())
     size = high - low or abs(high) * 0.1 or 1.0
     band = np.concatenate([channel.lower, channel.upper])
     band = band[np.isfinite(band)]
