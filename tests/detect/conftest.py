@@ -30,7 +30,7 @@ def make_group(**settings: object) -> Group:
     return Group.model_validate({**group, "model": model, "retraining": retraining})
 
 
-def lively(sensor: str, seed: int, samples: int = 450, group: str = "default", since: float = 1e6) -> list[Reading]:
+def lively(sensor: str, seed: int, samples: int = 620, group: str = "default", since: float = 1e6) -> list[Reading]:
     """A sensor of two channels to which everything happens.
 
     Irregular times, absent values, a spike, a burst of noise, a silence, a stretch of repeated values.
@@ -41,9 +41,9 @@ def lively(sensor: str, seed: int, samples: int = 450, group: str = "default", s
     time = since + np.cumsum(step)
     a = 20 + 5 * np.sin(time / 3000) + 0.5 * rng.standard_normal(samples)
     b = 0.3 * a + rng.standard_normal(samples)
-    a[290:291] += 15  # the spike
-    b[340:350] += 6 * rng.standard_normal(10)[: max(0, samples - 340)]  # the burst
-    a[390:430] = a[390:391]  # stuck
+    a[480:481] += 30  # the spike
+    b[540:550] += 12 * rng.standard_normal(10)[: max(0, samples - 540)]  # the burst
+    a[575:615] = a[575:576]  # stuck
     present = rng.random((samples, 2)) > 0.05
     rows = []
     for k in range(samples):

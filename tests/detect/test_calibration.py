@@ -211,18 +211,26 @@ def test_rows_do_not_touch_each_other() -> None:
 # --- the budget
 
 
-def thresholds(interval: float, budget: float, strictness: float = 0.0) -> float:
-    one = calibration.thresholds(np.zeros(1, np.int32), np.array([interval]), np.array([strictness]), budget)
+def thresholds(interval: float, budget: float, strictness: float = 0.0, count: int = 10**9) -> float:
+    one = calibration.thresholds(
+        np.zeros(1, np.int32), np.array([interval]), np.array([strictness]), np.array([count]), budget
+    )
     return float(one[0])
 
 
 def test_the_threshold_spends_the_budget() -> None:
     """At one alarm a week and a sample a minute: the score of one block in a week's blocks."""
     week = 604800.0
-    assert thresholds(60.0, 1 / week) == pytest.approx(np.log10(week / (60 * BLOCK)))
+    assert thresholds(60.0, 1 / week) == pytest.approx(np.log10(week / (60 * BLOCK)), abs=1e-6)
     assert thresholds(60.0, 10 / week) == pytest.approx(thresholds(60.0, 1 / week) - 1)
     assert thresholds(600.0, 1 / week) == pytest.approx(thresholds(60.0, 1 / week) - 1)
     assert thresholds(60.0, 1 / week, 0.5) == pytest.approx(thresholds(60.0, 1 / week) + 0.5)
+
+
+def test_the_threshold_is_higher_while_little_is_known() -> None:
+    by_count = [thresholds(60.0, 1e-6, count=count) for count in (100, 400, 2000, 10**6)]
+    assert by_count == sorted(by_count, reverse=True)
+    assert by_count[0] > by_count[-1] + 0.3
 
 
 def test_no_budget_makes_every_block_an_alarm() -> None:
@@ -236,11 +244,11 @@ def test_the_budget_is_kept_by_scores_that_are_off(off_by) -> None:
     rng = np.random.default_rng(6)
     sensors, interval, budget = 400, 60.0, 1 / (60.0 * BLOCK * 1000)  # one alarm in a thousand blocks
     slot = np.arange(sensors, dtype=np.int32)
-    intervals, strictness = np.full(sensors, interval), np.zeros(sensors)
+    intervals, strictness, counts = np.full(sensors, interval), np.zeros(sensors), np.full(sensors, 10**9)
     alarms = []
-    for _ in range(8000 * BLOCK // 10):  # ten samples at once, to be quick
+    for _ in range(4000):  # a block at a time, to be quick
         score = -np.log10(rng.random(sensors)) + off_by
-        threshold = calibration.thresholds(slot, intervals, strictness, budget)
+        threshold = calibration.thresholds(slot, intervals, strictness, counts, budget)
         opened = score >= threshold
         calibration.keep_budget(slot, score, threshold, opened, intervals * BLOCK, budget, strictness)
         alarms.append(opened.sum())

@@ -138,9 +138,9 @@ def test_a_reading_without_a_number_is_refused(fleet_of) -> None:
 def test_an_absent_channel_is_masked(fleet_of) -> None:
     """It has an expectation, and the other channel is scored as if it were there."""
     fleet = fleet_of()
-    noise = np.random.default_rng(0).standard_normal((400, 2))
+    noise = np.random.default_rng(0).standard_normal((700, 2))
     fleet.process([reading(60.0 * k, a=20 + float(a), b=6 + float(b)) for k, (a, b) in enumerate(noise)])
-    (batch,) = fleet.process([reading(60.0 * 400, b=600.0)]).batches
+    (batch,) = fleet.process([reading(60.0 * 700, b=600.0)]).batches
     v = batch.verdicts
     assert v.expected[0] == pytest.approx([20, 6], abs=3)
     assert v.contribution[0, 1] > 0.7
