@@ -190,17 +190,17 @@ def _row(number: int, line: str | None, header: _Header, source: Source, stem: s
     except csv.Error as error:
         return Row(number, "", sensor, absent, Rejection(Reason.MALFORMED, str(error)))
     spare = any(cell.strip() for cell in cells[header.width :])
+    detail = f"{len(cells)} cells, the first line has {header.width}; decimal commas need semicolons between cells"
     cells += [""] * (header.width - len(cells))
     stamp = cells[header.time].strip()
     stamp = stamp if len(stamp) <= LONGEST_STAMP and stamp.isprintable() else shown(stamp)
+    values = absent if spare else tuple([_value(cells[at], header.delimiter) for at in header.channels])
     try:
         sensor = sensor if header.sensor is None else _sensor(cells[header.sensor].strip())
     except ValueError as error:
-        return Row(number, stamp, "", absent, Rejection(Reason.BAD_SENSOR, str(error)))
+        return Row(number, stamp, "", values, Rejection(Reason.BAD_SENSOR, str(error)))
     if spare:
-        detail = f"{len(cells)} cells, the first line has {header.width}; decimal commas need semicolons between cells"
-        return Row(number, stamp, sensor, absent, Rejection(Reason.MALFORMED, detail))
-    values = tuple([_value(cells[at], header.delimiter) for at in header.channels])
+        return Row(number, stamp, sensor, values, Rejection(Reason.MALFORMED, detail))
     return Row(number, stamp, sensor, values, _reading(stamp, sensor, values, header, source))
 
 

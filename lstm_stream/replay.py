@@ -131,7 +131,7 @@ def _patient(group: Group) -> Group:
 
 def _blank(recording: Recording) -> Scores:
     """The table of a recording, without the columns that hold no number at all."""
-    values = np.array([row.values for row in recording.rows], np.float64)
+    values = np.array([row.values for row in recording.rows], np.float64).reshape(-1, len(recording.channels))
     used = np.flatnonzero(np.isfinite(values).any(axis=0)).tolist()
     channels = tuple(recording.channels[j] for j in used)
     stamps, sensors = [row.stamp for row in recording.rows], [row.sensor for row in recording.rows]
