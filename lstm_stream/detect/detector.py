@@ -60,7 +60,8 @@ class Detector:
         self.group = group
         self.sensors: list[str | None] = []  # by slot
         self._free: list[int] = []  # slots that were left
-        self.listening_since = -np.inf  # data time before which a silence is ours, not the sensor's; inf: all is
+        self._listening_since = -np.inf  # data time before which a silence is ours, not the sensor's; inf: all is
+        self._heard = np.zeros(0, np.bool_)  # since then: (S,)
         self.arrays = SlotArrays(fields(len(channels), group), 1)
         self._initial = params.initial(lstm_shape(len(channels), group), group.model.seed)
         self.learner = Learner(group, self.arrays, trainer)
@@ -76,6 +77,7 @@ class Detector:
         if slot == len(self.sensors):
             self.sensors.append(sensor)
             self.arrays.grow(len(self.sensors))
+            self._heard.resize(self.arrays.capacity, refcheck=False)
         self.sensors[slot] = sensor
         if not isinstance(self.learner, SharedLearner):
             self.learner.weights[slot] = self._initial
@@ -84,6 +86,7 @@ class Detector:
     def remove(self, slot: int) -> None:
         """Forget a sensor; its row is free again."""
         self.sensors[slot] = None
+        self._heard[slot] = False
         self._free.append(slot)
         self.learner.forget(slot)
         self.arrays.reset(slot)
@@ -223,22 +226,33 @@ class Detector:
 
     # --- silence
 
+    def listen_from(self, since: float) -> None:
+        """Nothing was heard before data time `since` (inf: nothing will be, for now); no sensor is blamed for that."""
+        self._listening_since = since
+        if since == np.inf:
+            self._heard[:] = False
+
     def silences(self, now: float) -> list[Event]:
         """Events of the sensors that have fallen silent by data time `now`."""
         a, slots = self.arrays, np.arange(len(self.sensors), dtype=np.int32)
-        since = np.maximum(a.time[slots], self.listening_since)
-        due = silence.deadline(since, a.interval[slots], a.gap[slots], a.count[slots])
+        due = self._silent_from(slots)
         quiet = slots[(due < now) & np.isnan(a.silent_since[slots])]
         a.silent_since[quiet] = due[quiet]
         return [self._silence(int(slot), None) for slot in quiet]
+
+    def _silent_from(self, slot: NDArray[np.int32]) -> F8:
+        """When these sensors count as silent: after their last sample, or after we began to listen."""
+        a = self.arrays
+        since = np.where(self._heard[slot], a.time[slot], np.maximum(a.time[slot], self._listening_since))
+        return silence.deadline(since, a.interval[slot], a.gap[slot], a.count[slot])
 
     def _end_silence(self, slot: NDArray[np.int32], time: F8) -> list[Event]:
         """A sample ends its sensor's silence; one that nobody saw begin is reported with its begin and its end."""
         a = self.arrays
         known = ~np.isnan(a.silent_since[slot])
-        since = np.maximum(a.time[slot], self.listening_since)
-        due = silence.deadline(since, a.interval[slot], a.gap[slot], a.count[slot])
+        due = self._silent_from(slot)
         unseen = ~known & (due < time)
+        self._heard[slot] = True
         if not (known.any() or unseen.any()):
             return []
         a.silent_since[slot[unseen]] = due[unseen]

@@ -160,7 +160,7 @@ class Fleet:
     def listen_from(self, since: float) -> None:
         """Nothing was heard before data time `since`: that silence was ours. Infinite: nothing is heard now."""
         for detector in self.detectors.values():
-            detector.listening_since = since
+            detector.listen_from(since)
 
     def counts(self) -> dict[str, int]:
         """Sensors by what they are doing now: warming, watching, alarmed, silent."""
