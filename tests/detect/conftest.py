@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from lstm_stream.config import Group, Limits
 from lstm_stream.detect.fleet import Fleet
 from lstm_stream.detect.retraining import Trainer
+from lstm_stream.detect.state import CALIBRATED, SlotArrays, fields
 from lstm_stream.records import Event, Reading, Reason, Verdicts
 
 
@@ -97,6 +100,35 @@ def feed(fleet: Fleet, readings: Sequence[Reading], cuts: Iterable[int] = (), st
             story.events[event.id] = event
         story.rejections += [(rejection.reason, rejection.detail) for _, rejection in outcome.rejections]
     return story
+
+
+class Rows:
+    """The state arrays of some sensors, and kernels called on them one sample of each at a time.
+
+    A kernel's parameters are found by name: given ones first, then the arrays of the state (`frozen` and `is_open` are
+    its `open`), so that a test need not repeat them.
+    """
+
+    def __init__(self, channels: int, sensors: int) -> None:
+        self.arrays = SlotArrays(fields(channels, make_group()), sensors)
+        self.slot = np.arange(sensors, dtype=np.int32)
+        self.channels, self.sensors = channels, sensors
+
+    def call(self, kernel: Any, **given: Any) -> Any:
+        known = {"slot": self.slot, "frozen": self.arrays.open, "is_open": self.arrays.open, **given}
+        names = inspect.signature(kernel.py_func).parameters
+        return kernel(*[known[name] if name in known else getattr(self.arrays, name) for name in names])
+
+    def room(self) -> dict[str, NDArray[np.float64]]:
+        """Where views write: `statistic` (S, V) and `share` (S, V, D)."""
+        shape = (self.sensors, CALIBRATED)
+        return {"statistic": np.full(shape, np.nan), "share": np.full((*shape, self.channels), np.nan)}
+
+
+@pytest.fixture
+def rows_of() -> Callable[..., Rows]:
+    """`rows_of(channels=1, sensors=1)`."""
+    return lambda channels=1, sensors=1: Rows(channels, sensors)
 
 
 @pytest.fixture(scope="session")
