@@ -22,11 +22,18 @@ def number(value: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """`3 h 20 min` rather than 12000."""
-    for unit, size, finer, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if seconds >= size:
-            whole, rest = divmod(round(seconds / part), size // part)
-            return f"{whole} {unit} {rest} {finer}" if rest else f"{whole} {unit}"
-    return f"{seconds:.3g} s"
+    if round(seconds) < 60:
+        return f"{seconds:.3g} s"
+    if round(seconds) < 3600:
+        return _in_two(round(seconds), 60, "min", "s")
+    if round(seconds / 60) < 1440:
+        return _in_two(round(seconds / 60), 60, "h", "min")
+    return _in_two(round(seconds / 3600), 24, "d", "h")
+
+
+def _in_two(count: int, size: int, unit: str, finer: str) -> str:
+    whole, rest = divmod(count, size)
+    return f"{whole} {unit} {rest} {finer}" if rest else f"{whole} {unit}"
 
 
 def leading(channels: Mapping[str, ChannelEvidence]) -> list[str]:
