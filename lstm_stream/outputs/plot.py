@@ -15,6 +15,7 @@ import textwrap
 import warnings
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from PIL import Image
 
 from lstm_stream.outputs.panels import (
     ALARM,
@@ -76,7 +78,20 @@ def draw(path: Path, name: str, tracks: Sequence[Track], budgeted: float) -> Non
     """
     with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a name in a script that the font lacks
-        _figure(name, tracks, budgeted).savefig(path, dpi=DPI, metadata=_undated(path))
+        figure = _figure(name, tracks, budgeted)
+        if path.suffix.lower() == ".png":
+            _save_png(figure, path)
+        else:
+            figure.savefig(path, metadata=_undated(path))
+
+
+def _save_png(figure: Figure, path: Path) -> None:
+    """With a palette: no difference to the eye, and a third of the bytes."""
+    drawn = BytesIO()
+    figure.savefig(drawn, dpi=DPI)
+    with Image.open(drawn) as image:
+        palette = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    palette.save(path, optimize=True, dpi=(DPI, DPI))
 
 
 def _undated(path: Path) -> dict[str, None]:
