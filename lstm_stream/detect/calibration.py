@@ -207,9 +207,10 @@ def remember(
     """Add M samples' statistics (M, V+1) to the block under way; full blocks enter the memory after a quarantine.
 
     waiting (S, QUARANTINE, V+1) holds the latest blocks, blocks (S,) counts them: a slow fault must not become usual
-    while it builds up, so an alarm that opens drops what waits. Outside learning (M,) only the maximum grows. An
-    alarm that closes is learned as one block, whatever its length, of at most `MARGIN` above the threshold (M,),
-    whatever its height: were a fault learned as high as it was, the next one would pass for usual.
+    while it builds up, so an alarm that opens drops what waits. During the warm-up, when the threshold (M,) is
+    infinite, nothing waits. Outside learning (M,) only the maximum grows. An alarm that closes is learned as one
+    block, whatever its length, of at most `MARGIN` above the threshold, whatever its height: were a fault learned as
+    high as it was, the next one would pass for usual.
     """
     for m in range(len(slot)):
         row = slot[m]
@@ -224,10 +225,14 @@ def remember(
             maximum[row], block[row] = 0.0, 0
         elif learning[m]:
             block[row] += 1
-            if block[row] == BLOCK:
+            if block[row] < BLOCK:
+                continue
+            if not math.isfinite(threshold[m]):
+                learn(maximum[row], histogram[row], fit[row])
+            else:
                 place = blocks[row] % QUARANTINE
                 if blocks[row] >= QUARANTINE:
                     learn(waiting[row, place], histogram[row], fit[row])
                 waiting[row, place] = maximum[row]
                 blocks[row] += 1
-                maximum[row], block[row] = 0.0, 0
+            maximum[row], block[row] = 0.0, 0
