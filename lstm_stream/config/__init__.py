@@ -197,7 +197,7 @@ class Retraining(Section):
     every: int = Field(default=512, ge=32, description="Samples of a sensor between two rounds of training.")
     history: int = Field(default=1024, ge=128, description="Latest samples of a sensor to keep and train on.")
     lag: int = Field(
-        default=64, ge=1, description="Samples between the start of a round and the adoption of its weights."
+        default=48, ge=1, description="Samples between the start of a round and the adoption of its weights."
     )
     epochs: int = Field(default=4, ge=1, description="Passes over the history in one round.")
     learning_rate: float = Field(default=4e-3, gt=0, le=1, description="Step size of the Adam optimiser.")
