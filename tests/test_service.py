@@ -180,6 +180,7 @@ def test_what_is_not_understood_is_counted_and_acknowledged(line) -> None:
     line.run([sample("a", 1.0, 1), message("garbage", 2), sample("a", 1.0, 3), sample("a", 2.0, 4)])
     (turn,) = line.turns
     assert turn.samples == 2
+    assert list(turn.seconds) == ["decode", "detect", "publish"]
     assert [r.reason for r in turn.rejections] == [Reason.MALFORMED, Reason.DUPLICATE]
     assert ("acknowledge", [1, 2, 3, 4]) in line.diary
 

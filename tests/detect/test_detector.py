@@ -46,6 +46,17 @@ def test_expectations_are_in_the_channels_own_units(verdicts_of) -> None:
     assert np.median(v.upper[700:] - v.lower[700:], axis=0)[0] < 20 * 300
 
 
+def test_a_slow_signal_is_followed_in_its_own_unit(verdicts_of) -> None:
+    """By about the size of its steps, whatever the unit."""
+    steps = np.random.default_rng(1).standard_normal(900)
+    walk = np.convolve(steps, 0.98 ** np.arange(300))[:900]
+    for unit in (1e-3, 1.0, 1e4):
+        v = verdicts_of(unit * (50 + walk[:, None]))
+        error = np.abs(v.expected[500:, 0] - unit * (50 + walk[500:]))
+        assert error.mean() < 1.5 * unit
+        assert error.mean() > 0.5 * unit
+
+
 def test_nothing_is_known_of_the_first_sample(verdicts_of) -> None:
     v = verdicts_of(noise(2) + 20)
     assert v.score[0] == 0
