@@ -164,14 +164,13 @@ class App:
 
     def health(self) -> Health:
         """Healthy: the loop turns. Ready: messages come in and are scored."""
-        tally, broker = self._reporter.tally, self._config.broker
-        address = f"{broker.host}:{broker.port}"
+        tally = self._reporter.tally
         stalled = time.monotonic() - self._service.turned_at
         turning = stalled < STALLED
         unscored = tally.unscored_since is not None and time.time() - tally.unscored_since > UNSCORED
         checks = {
             "line": "ok" if turning else f"no turn for {stalled:.0f} s",
-            "broker": "ok" if self._session.connected else f"{address}: {self._session.problem}",
+            "broker": "ok" if self._session.connected else self._session.problem,
             "subscription": "ok" if self._session.subscribed else "not subscribed",
             "samples": "ok" if tally.samples and not unscored else self._why_nothing_is_scored(),
         }

@@ -244,5 +244,5 @@ def stale(reading: Reading, latest: float) -> Rejection | None:
 def unknown_channels(reading: Reading, unknown: set[str]) -> Rejection:
     """Why channels that appear after warm-up are left out."""
     names = ", ".join(sorted(unknown)[:5])
-    detail = f"{reading.sensor!r}: {names} appeared after warm-up; forget the sensor to take them in"
+    detail = f"{reading.sensor!r}: {names} appeared after warm-up; exclude them, or start with --fresh"
     return Rejection(Reason.UNKNOWN_CHANNEL, detail)

@@ -19,6 +19,7 @@ SEASONAL = 6  # sines and cosines
 TERMS = SEASONAL + 1  # with the constant: the terms of the seasonal baseline (levels.py)
 INTERVAL_MEMORY = 200.0  # samples
 GAP_DECAY = 0.999  # a sample
+GAP_GROWTH = 2.0  # the most by which a single gap raises the longest
 CHANGE_LIMIT = 4.0
 
 F4 = NDArray[np.float32]
@@ -67,7 +68,9 @@ def elapse(slot: NDArray[np.int32], time: F8, last_time: F8, interval: F8, longe
             gap[m] = min(max(math.log(elapsed / usual), -3.0), 3.0)
             bounded = min(elapsed, 5.0 * usual) if count[row] > 20 else elapsed
             interval[row] = usual + (bounded - usual) / min(count[row], INTERVAL_MEMORY)
-            longest[row] = max(longest[row] * GAP_DECAY, elapsed)
+            # One long absence, which may have been ours, does not make the next one usual.
+            bounded = min(elapsed, GAP_GROWTH * max(longest[row], usual))
+            longest[row] = max(longest[row] * GAP_DECAY, bounded)
         last_time[row] = time[m]
     return gap
 

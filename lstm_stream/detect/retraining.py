@@ -11,7 +11,6 @@ trainer thread computes and the line goes on; only a round that is overdue makes
 
 from __future__ import annotations
 
-import heapq
 import logging
 import time
 from collections.abc import Sequence
@@ -241,6 +240,7 @@ class SharedLearner(Learner):
             sensors = max(1, int((self._arrays.count > 0).sum()))
             if ready and c.adopt_at[0] < 0:
                 self._round = self._trainer.submit(self._pooled(ready))
+                c.rounds[0] += 1
                 c.adopt_at[0] = c.total[0] + sensors * self._settings.lag
             c.next_round[0] = c.total[0] + sensors * (self._settings.every if ready else FIRST)
 
@@ -276,9 +276,11 @@ class SharedLearner(Learner):
         return shared
 
     def _ready(self) -> list[int]:
-        """The rows whose windows train, in the order of their sensors' names: rows are others after a restart."""
+        """The rows whose windows train: the next `POOL` by sensor name, for rows are others after a restart."""
         rows = np.flatnonzero((self._arrays.count >= FIRST) & ~self._arrays.open).tolist()
-        return heapq.nsmallest(POOL, rows, key=lambda row: str(self._sensors[row]))
+        rows.sort(key=lambda row: str(self._sensors[row]))
+        first = int(self.common.rounds[0]) * POOL % max(len(rows), 1)
+        return (rows[first:] + rows[:first])[:POOL]
 
     def _pooled(self, slots: Sequence[int]) -> Job:
         """Windows of several sensors, the shorter ones padded at the front without targets."""

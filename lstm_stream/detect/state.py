@@ -98,6 +98,7 @@ def shared_fields(size: int) -> tuple[FieldSpec, ...]:
         FieldSpec("weights", "f4", (size,)),
         FieldSpec("generation", "i4"),
         FieldSpec("total", "i8"),  # samples of the group
+        FieldSpec("rounds", "i8"),  # started
         FieldSpec("next_round", "i8", (), 1),  # the total at which the next round starts; a boundary of batches
         FieldSpec("adopt_at", "i8", (), -1),  # ... and the one under way is adopted
         FieldSpec("settled", "i1"),  # whether its outcome is known, and which

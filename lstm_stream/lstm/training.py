@@ -3,7 +3,8 @@
 The same gradient as `cell.sequence_gradient`; a whole training run is one call, so that the trainer thread never
 holds the GIL. Deterministic: segments are visited in order and nothing is drawn at random.
 
-Adam: Kingma & Ba 2015, algorithm 1. Clipping by the global norm: Pascanu, Mikolov & Bengio 2013.
+Adam: Kingma & Ba 2015, in the order of computation at the end of section 2. Clipping by the global norm: Pascanu,
+Mikolov & Bengio 2013.
 """
 
 from __future__ import annotations
