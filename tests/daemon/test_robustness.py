@@ -7,6 +7,7 @@ import json
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -158,7 +159,18 @@ def test_the_answer_of_explain_is_what_the_daemon_does(daemon_factory: Any, mosq
     daemon.start("--help")  # writes the configuration
     daemon.process.wait(30)
     path = str(daemon.folder / "config.yaml")
-    command = ["lstm-stream", "explain", "--config", path, "--topic", "plant/pump", "--json", "--payload"]
+    command = [
+        sys.executable,
+        "-m",
+        "lstm_stream",
+        "explain",
+        "--config",
+        path,
+        "--topic",
+        "plant/pump",
+        "--json",
+        "--payload",
+    ]
     good = subprocess.run([*command, '{"t": 21.5, "ts": 1767571200}'], capture_output=True, check=False, timeout=30)
     assert good.returncode == 0
     assert json.loads(good.stdout)["readings"][0]["values"] == {"t": 21.5}
