@@ -13,13 +13,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_stream.detect.alarm import NOTHING, OPENED
 from lstm_stream.jit import inline, kernel
 
 BLOCK = 5  # samples
 MEMORY = 4000.0  # blocks
 FORGET = 1.0
 QUARANTINE = 16  # blocks
-OPENED = 1  # the transition of an alarm that opens, as in alarm.py
 BINS = 128
 PER_OCTAVE = 8.0
 LOWEST = -6.0  # log2 of the first bin's edge
@@ -218,7 +218,7 @@ def remember(
             maximum[row, v] = max(maximum[row, v], statistic[m, v])
         if transition[m] == OPENED:
             blocks[row] = 0
-        elif transition[m] != 0:
+        elif transition[m] != NOTHING:
             for v in range(statistic.shape[1]):
                 maximum[row, v] = min(maximum[row, v], tail_value(threshold[m] + MARGIN, fit[row, v]))
             learn(maximum[row], histogram[row], fit[row])
