@@ -18,9 +18,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from lstm_stream import __version__
+from lstm_stream.evaluate import options as evaluation
+from lstm_stream.options import Verbs, add_verb, address, number, topic, whole
 
 if TYPE_CHECKING:
     from lstm_stream.config import Config
@@ -129,6 +131,16 @@ def explain(args: argparse.Namespace) -> int:
     return OK if explanation.readings and not explanation.rejections else INVALID
 
 
+def evaluate(args: argparse.Namespace) -> int:
+    """Measure the detection."""
+    config = _load(args.config)
+    if config is None:
+        return INVALID
+    from lstm_stream.evaluate.main import run_evaluate
+
+    return run_evaluate(args, config.groups[config.sources[0].group])
+
+
 # --- what they share
 
 
@@ -154,8 +166,8 @@ def _stop_on_signals(stop: Callable[[], None]) -> None:
         received.append(number)
         stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, handle)
 
 
 def _reason(error: Exception) -> str:
@@ -200,6 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND")
     for add in (_add_demo, _add_run, _add_check, _add_replay, _add_explain):
         add(verbs)
+    evaluation.add(verbs, evaluate)
     return parser
 
 
@@ -212,30 +225,9 @@ start here:
 exit codes: 0 fine, 1 something to correct, 2 wrong usage, 3 the start failed, 4 stopped by a defect
 `lstm-stream COMMAND --help` tells more about a command."""
 
-Verbs = argparse._SubParsersAction  # argparse gives it no public name
-
-
-def _add(
-    verbs: Verbs[argparse.ArgumentParser],
-    verb: Callable[[argparse.Namespace], int],
-    summary: str,
-    description: str,
-    examples: str,
-    extra: str | None = None,
-) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(
-        verb.__name__,
-        help=summary,
-        description=description,
-        epilog="examples:\n" + examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(verb=verb, extra=extra, error=parser.error)
-    return parser
-
 
 def _add_demo(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    parser = _add(
+    parser = add_verb(
         verbs,
         demo,
         "see it find faults in simulated sensors",
@@ -251,40 +243,40 @@ def _add_demo(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--duration",
         metavar="S",
-        type=_number(float, lambda number: 0 < number < math.inf, "a number above 0"),
+        type=number(float, lambda value: 0 < value < math.inf, "a number above 0"),
         default=60.0,
         help="seconds to run (default: 60)",
     )
     parser.add_argument(
         "--sensors",
         metavar="N",
-        type=_number(int, lambda number: number >= 1, "a whole number of 1 or more"),
+        type=whole(1),
         default=24,
         help="simulated sensors (default: 24)",
     )
     parser.add_argument(
         "--speed",
         metavar="X",
-        type=_number(float, lambda number: 0 < number < math.inf, "a number above 0"),
+        type=number(float, lambda value: 0 < value < math.inf, "a number above 0"),
         default=None,
         help="how much faster than the clock simulated time runs (default: three weeks a minute or more)",
     )
     parser.add_argument(
         "--seed",
         metavar="N",
-        type=_number(int, lambda number: number >= 0, "a whole number of 0 or more"),
+        type=whole(0),
         default=1,
         help="same seed, same sensors and faults (default: 1)",
     )
     parser.add_argument(
-        "--broker", metavar="HOST:PORT", type=_address, help="use this MQTT broker (default: one in this process)"
+        "--broker", metavar="HOST:PORT", type=address, help="use this MQTT broker (default: one in this process)"
     )
     parser.add_argument("--headless", action="store_true", help="plain lines instead of the live table")
     parser.add_argument("--json", metavar="FILE", help="write the summary to FILE as JSON")
 
 
 def _add_run(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    parser = _add(
+    parser = add_verb(
         verbs,
         run,
         "watch your own sensors: the daemon",
@@ -298,7 +290,7 @@ def _add_run(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _add_check(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    parser = _add(
+    parser = add_verb(
         verbs,
         check,
         "say everything that is wrong with a configuration",
@@ -317,7 +309,7 @@ def _add_check(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _add_replay(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    parser = _add(
+    parser = add_verb(
         verbs,
         replay,
         "score a recording, without a broker",
@@ -337,7 +329,7 @@ def _add_replay(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _add_explain(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    parser = _add(
+    parser = add_verb(
         verbs,
         explain,
         "say what would become of a message",
@@ -348,40 +340,8 @@ def _add_explain(verbs: Verbs[argparse.ArgumentParser]) -> None:
         "  mosquitto_sub -C 1 -N -t sensors/pump-7 | lstm-stream explain --topic sensors/pump-7 --payload -",
     )
     parser.add_argument("--config", metavar="C", help="configuration file (default: all defaults)")
-    parser.add_argument("--topic", metavar="T", required=True, type=_topic, help="the message's topic")
+    parser.add_argument("--topic", metavar="T", required=True, type=topic, help="the message's topic")
     parser.add_argument(
         "--payload", metavar="P", required=True, help="the payload; @FILE reads a file, - standard input"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-# --- the values of options
-
-
-Number = TypeVar("Number", int, float)
-
-
-def _number(kind: Callable[[str], Number], fits: Callable[[Number], bool], what: str) -> Callable[[str], Number]:
-    def parse(text: str) -> Number:
-        try:
-            number = kind(text)
-        except ValueError:
-            number = None
-        if number is None or not fits(number):
-            raise argparse.ArgumentTypeError(f"must be {what}, not {text}")
-        return number
-
-    return parse
-
-
-def _address(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise argparse.ArgumentTypeError(f"must be HOST:PORT, such as localhost:1883, not {text}")
-    return text
-
-
-def _topic(text: str) -> str:
-    if not text or "+" in text or "#" in text:
-        raise argparse.ArgumentTypeError("must be the topic of one message, without + and #")
-    return text

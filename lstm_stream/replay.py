@@ -79,9 +79,9 @@ def run_replay(args: argparse.Namespace, config: Config) -> int:
     path = Path(args.file)
     try:
         draw = _drawer(path, args.plot) if args.plot else None
-        _check_target(path, args.out)
+        check_target(path, args.out)
         recording = read(path, config.sources[0])
-        with _progress(len(recording.rows)) as advance:
+        with progress(len(recording.rows)) as advance:
             result = replay(recording, config, advance)
         if args.out:
             table.write(Path(args.out), result.scores)
@@ -107,7 +107,7 @@ def replay(recording: Recording, config: Config, advance: Advance | None = None,
     trainer = Trainer()
     trainer.open()
     try:
-        fleet = Fleet({name: _patient(group) for name, group in config.groups.items()}, config.limits, trainer)
+        fleet = Fleet({name: patient(group) for name, group in config.groups.items()}, config.limits, trainer)
         result = Result(_blank(recording))
         for start in range(0, len(recording.rows), chunk):
             rows = recording.rows[start : start + chunk]
@@ -124,7 +124,7 @@ def replay(recording: Recording, config: Config, advance: Advance | None = None,
     return result
 
 
-def _patient(group: Group) -> Group:
+def patient(group: Group) -> Group:
     """The same group, waiting for every retraining however long it takes."""
     return group.model_copy(update={"retraining": group.retraining.model_copy(update={"patience": inf})})
 
@@ -212,11 +212,12 @@ def _drawer(path: Path, target: str) -> Callable[[Result], None]:
 
     if not target.lower().endswith(PICTURES):
         raise UnusableError(f"{target}: a picture ends in {', '.join(PICTURES)}")
-    _check_target(path, target)
+    check_target(path, target)
     return lambda result: plot.draw(Path(target), plain(path.name), _tracks(result), result.budgeted)
 
 
-def _check_target(path: Path, target: str | None) -> None:
+def check_target(path: Path, target: str | None) -> None:
+    """Raise UnusableError where no file can be written to `target`, or where it is `path` itself."""
     if target is None:
         return
     to = Path(target)
@@ -309,8 +310,8 @@ def summary_json(path: Path, result: Result) -> str:
 
 
 @contextmanager
-def _progress(rows: int) -> Iterator[Advance | None]:
-    """A bar on the terminal for long files, where rich is installed."""
+def progress(rows: int, label: str = "scoring") -> Iterator[Advance | None]:
+    """A bar on the terminal for many rows, where rich is installed."""
     if rows < LONG or not sys.stderr.isatty():
         yield None
         return
@@ -320,6 +321,6 @@ def _progress(rows: int) -> Iterator[Advance | None]:
     except ModuleNotFoundError:
         yield None
         return
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("scoring", total=rows)
-        yield lambda count: progress.advance(task, count)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=rows)
+        yield lambda count: bar.advance(task, count)

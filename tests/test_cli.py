@@ -24,7 +24,7 @@ from lstm_stream.config import Config
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
-VERBS = ("demo", "run", "check", "replay", "explain")
+VERBS = ("demo", "run", "check", "replay", "explain", "evaluate")
 
 
 def cli(*arguments: str | bytes | Path, stdin: bytes = b"", cwd: Path = ROOT, **environment: str) -> Any:

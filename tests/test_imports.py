@@ -35,7 +35,10 @@ ALLOWED = {
     "recording": "ingest records config",
     "replay": "recording detect outputs records config lstm_stream",
     "explain": "ingest records config",
-    "cli": "app demo replay explain logs config lstm_stream",
+    "options": "",
+    # of demo only the rules of what is found; of replay the group that waits for its retraining
+    "evaluate": "options demo replay recording detect outputs simulate records config lstm_stream",
+    "cli": "options app demo replay explain evaluate logs config lstm_stream",
     "__main__": "cli",
 }
 

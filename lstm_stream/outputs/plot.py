@@ -78,11 +78,15 @@ def draw(path: Path, name: str, tracks: Sequence[Track], budgeted: float) -> Non
     """
     with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a name in a script that the font lacks
-        figure = _figure(name, tracks, budgeted)
-        if path.suffix.lower() == ".png":
-            _save_png(figure, path)
-        else:
-            figure.savefig(path, metadata=_undated(path))
+        save(_figure(name, tracks, budgeted), path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure; the file's suffix says the format. The same figure gives the same bytes."""
+    if path.suffix.lower() == ".png":
+        _save_png(figure, path)
+    else:
+        figure.savefig(path, metadata=_undated(path))
 
 
 def _save_png(figure: Figure, path: Path) -> None:
@@ -95,7 +99,7 @@ def _save_png(figure: Figure, path: Path) -> None:
 
 
 def _undated(path: Path) -> dict[str, None]:
-    """The same picture gives the same bytes: without the time at which it was made."""
+    """Without the time at which it was made."""
     return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
 
 

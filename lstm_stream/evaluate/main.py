@@ -1,0 +1,105 @@
+"""The verb `evaluate`: read the benchmark, run the detection on it, print the figures, write JSON and picture."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from lstm_stream.config import Group
+from lstm_stream.evaluate import faults, nab, skab, tables
+from lstm_stream.evaluate.options import BUDGETS
+from lstm_stream.evaluate.parallel import processes
+from lstm_stream.recording import RecordingError
+from lstm_stream.replay import PICTURES, UnusableError, check_target
+
+
+class Done(NamedTuple):
+    """What a benchmark came to: for people, for programs, and how to draw it."""
+
+    text: str
+    figures: dict[str, Any]
+    draw: Callable[[Path], None]
+
+
+def run_evaluate(args: argparse.Namespace, group: Group) -> int:
+    """Run args.benchmark with the settings of a group; the exit code is 1 where that cannot be."""
+    benchmark = {"nab": _nab, "skab": _skab, "faults": _faults}[args.benchmark]
+    try:
+        _check_targets(args)
+        done = benchmark(args, group)
+        if args.json:
+            option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+            Path(args.json).write_bytes(orjson.dumps(done.figures, option=option))
+        if args.plot:
+            done.draw(Path(args.plot))
+    except (RecordingError, UnusableError) as error:
+        print(f"lstm-stream: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"lstm-stream: {error.filename or args.json or args.plot}: {error.strerror}", file=sys.stderr)
+        return 1
+    print(done.text)
+    return 0
+
+
+def _check_targets(args: argparse.Namespace) -> None:
+    """Before the work: whether what it comes to can be written."""
+    for target in (args.json, args.plot):
+        check_target(Path(), target)
+    if args.plot:
+        if not args.plot.lower().endswith(PICTURES):
+            raise UnusableError(f"{args.plot}: a picture ends in {', '.join(PICTURES)}")
+        import_module("matplotlib")  # if it is missing that is said now
+
+
+def _nab(args: argparse.Namespace, group: Group) -> Done:
+    files, listed = nab.load(Path(args.dir))
+    watched = nab.run(files, group, processes(args.jobs))
+    report = nab.evaluate(files, watched, listed)
+    if args.out:
+        emitted = [nab.onset(one.score) if args.emit == "onset" else one.score for one in watched]
+        nab.write(Path(args.out), files, emitted)
+
+    def draw(path: Path) -> None:
+        from lstm_stream.evaluate import strips
+
+        strips.draw(path, tables.nab_title(report), strips.of_nab(report))
+
+    return Done(tables.nab_text(report, args.verbose), nab.to_dict(report), draw)
+
+
+def _skab(args: argparse.Namespace, group: Group) -> Done:
+    runs = skab.load(Path(args.dir))
+    report = skab.evaluate(runs, skab.run(runs, group, processes(args.jobs)))
+
+    def draw(path: Path) -> None:
+        from lstm_stream.evaluate import strips
+
+        strips.draw(path, tables.skab_title(report), strips.of_skab(report))
+
+    return Done(tables.skab_text(report, args.verbose), skab.to_dict(report), draw)
+
+
+def _faults(args: argparse.Namespace, group: Group) -> Done:
+    budgets = list(dict.fromkeys(args.budget or BUDGETS))
+    for budget in budgets:
+        try:
+            faults.with_budget(group, budget)
+        except ValueError as error:
+            args.error(f"argument --budget: {budget!r} {error}")
+    files = nab.load(Path(args.nab))[0] if args.nab else []
+    fleets = faults.Fleets(args.sensors, args.days, tuple(range(args.seed, args.seed + args.seeds)))
+    report = faults.evaluate(fleets, budgets, group, processes(args.jobs), files)
+
+    def draw(path: Path) -> None:
+        from lstm_stream.evaluate import maps
+
+        maps.draw(path, report)
+
+    return Done(tables.faults_text(report), faults.to_dict(report), draw)

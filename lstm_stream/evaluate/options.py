@@ -1,0 +1,100 @@
+"""The options of `evaluate`. Loads nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+
+from lstm_stream.options import Verb, Verbs, add_verb, whole
+
+BUDGETS = ("1 per sensor per day", "2 per sensor per week", "1 per sensor per week", "1 per sensor per month")
+
+
+def add(verbs: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
+    """Add the verb with its three benchmarks; `args.benchmark` says which."""
+    parser = add_verb(
+        verbs,
+        verb,
+        "measure the detection on public benchmarks and on simulated faults",
+        "Runs the detection of the daemon, with its default settings, on data whose anomalies are known, and scores\n"
+        "it by the rules of the benchmark. Nothing is tuned to a file, and no later row is ever seen.",
+        "  lstm-stream evaluate nab NAB/ --plot nab.png         the Numenta Anomaly Benchmark\n"
+        "  lstm-stream evaluate skab SKAB/data/                 the Skoltech Anomaly Benchmark\n"
+        "  lstm-stream evaluate faults                          this project's own simulated faults",
+    )
+    benchmarks = parser.add_subparsers(title="benchmarks", metavar="BENCHMARK", dest="benchmark", required=True)
+    _add_nab(benchmarks, verb)
+    _add_skab(benchmarks, verb)
+    _add_faults(benchmarks, verb)
+
+
+def _add_nab(benchmarks: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
+    parser = add_verb(
+        benchmarks,
+        verb,
+        "the Numenta Anomaly Benchmark: 58 univariate streams",
+        "Scores the streams of a checkout, or of a part of it, as the benchmark does: with the best threshold for all\n"
+        "files, with the best one for all other files, and where the product opens an alarm at its own threshold.",
+        "  lstm-stream evaluate nab NAB/\n  lstm-stream evaluate nab NAB/ --out results/lstm_stream/ --verbose",
+        extra="plot",
+        name="nab",
+    )
+    parser.add_argument("dir", metavar="DIR", help="the checkout: data/ and labels/combined_windows.json")
+    parser.add_argument("--out", metavar="RESULTS", help="write a result file for each stream, in the benchmark's form")
+    parser.add_argument(
+        "--emit",
+        choices=("score", "onset"),
+        default="score",
+        help="what --out writes: the score, or only where it is above those of the refractory time (default: score)",
+    )
+    _add_common(parser)
+    parser.add_argument("--verbose", action="store_true", help="a line for each file, too")
+
+
+def _add_skab(benchmarks: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
+    parser = add_verb(
+        benchmarks,
+        verb,
+        "the Skoltech Anomaly Benchmark: a pump with eight channels",
+        "Each run's first 400 rows are for learning; F1, false alarm rate and missed alarm rate are of the rows after\n"
+        "them, of all runs together: with an alarm open, and with the best threshold of the score.",
+        "  lstm-stream evaluate skab SKAB/data/\n  lstm-stream evaluate skab SKAB/data/valve1/ --plot valve1.png",
+        extra="plot",
+        name="skab",
+    )
+    parser.add_argument("dir", metavar="DIR", help="a folder of CSV files with a column `anomaly`, or of such folders")
+    _add_common(parser)
+    parser.add_argument("--verbose", action="store_true", help="a line for each run, too")
+
+
+def _add_faults(benchmarks: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
+    parser = add_verb(
+        benchmarks,
+        verb,
+        "simulated sensors of six kinds with eight kinds of faults",
+        "Injects faults into simulated sensors and says how many are found, how late, and how many alarms were false;\n"
+        "then measures on sensors without faults whether the false alarms keep to the budget that was asked for.",
+        "  lstm-stream evaluate faults\n"
+        "  lstm-stream evaluate faults --sensors 96 --days 42 --seeds 4 --plot faults.png\n"
+        "  lstm-stream evaluate faults --budget '1 per sensor per week' --nab NAB/",
+        extra="plot",
+        name="faults",
+    )
+    parser.add_argument("--sensors", metavar="N", type=whole(1), default=24, help="of one run (default: 24)")
+    parser.add_argument("--days", metavar="N", type=whole(4), default=21, help="length of a run (default: 21)")
+    parser.add_argument("--seeds", metavar="N", type=whole(1), default=3, help="runs, each another fleet (default: 3)")
+    parser.add_argument("--seed", metavar="N", type=whole(0), default=1000, help="of the first run (default: 1000)")
+    parser.add_argument(
+        "--budget",
+        metavar="B",
+        action="append",
+        help=f"alarm budget; may be given several times (default: {', '.join(BUDGETS)})",
+    )
+    parser.add_argument("--nab", metavar="DIR", help="also measure false alarms on this checkout of NAB")
+    _add_common(parser)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="C", help="configuration file (default: all defaults)")
+    parser.add_argument("--json", metavar="FILE", help="write all figures to FILE")
+    parser.add_argument("--plot", metavar="out.png", help="draw a picture")
+    parser.add_argument("--jobs", metavar="N", type=whole(1), help="processes (default: one a core)")

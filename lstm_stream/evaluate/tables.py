@@ -1,0 +1,181 @@
+"""The figures of an evaluation as text: aligned columns, a line for what matters most first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from lstm_stream.evaluate import faults, nab, scorer, skab
+from lstm_stream.replay import counted
+from lstm_stream.simulate import KINDS
+
+RULES = {
+    "optimised": "best threshold",
+    "left_out": "left out",
+    "onset_optimised": "onsets, best",
+    "onset_left_out": "onsets, left out",
+    "default": "default",
+}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with aligned columns, the first to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in (head, *rows)
+    ]
+
+
+def number(value: float, digits: int = 1) -> str:
+    """`-` for what is not known."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else "-"
+
+
+def percent(value: float) -> str:
+    """A share."""
+    return f"{100 * value:.0f}%" if math.isfinite(value) else "-"
+
+
+def duration(seconds: float) -> str:
+    """A delay, short."""
+    if not math.isfinite(seconds):
+        return "-"
+    for unit, length in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+# --- NAB
+
+
+def nab_title(report: nab.Report) -> str:
+    """What was scored, and the score that a user gets."""
+    windows, results = sum(of.windows for of in report.worth), report.results["default"]["standard"]
+    found, false = sum(result.found for result in results), sum(result.false for result in results)
+    return (
+        f"NAB, {len(report.files)} of {report.listed} streams: at the default threshold {found} of "
+        f"{counted(windows, 'window')} found, {counted(false, 'alarm')} outside"
+    )
+
+
+def nab_text(report: nab.Report, verbose: bool) -> str:
+    """Profiles by rules, categories by rules, and a line for each file where asked for."""
+    by_profile = [
+        [profile.name, *(number(report.score(rule, profile)) for rule in RULES)] for profile in scorer.PROFILES
+    ]
+    standard = scorer.PROFILES[0]
+    by_category = [
+        [name, *(number(report.score(rule, standard, name)) for rule in RULES)] for name in report.categories
+    ]
+    lines = [nab_title(report), "", *table(["profile", *RULES.values()], by_profile)]
+    lines += ["", *table(["category, standard profile", *RULES.values()], by_category)]
+    if verbose:
+        lines += ["", "found windows + rows that fire outside them, points of the standard score that the file costs"]
+        lines += table(["file", "windows", *RULES.values()], [_nab_row(report, k) for k in range(len(report.files))])
+    return "\n".join(lines)
+
+
+def _nab_row(report: nab.Report, k: int) -> list[str]:
+    results = [report.results[rule]["standard"][k] for rule in RULES]
+    cells = [f"{result.found}+{result.false}, {result.lost:.2f}" for result in results]
+    return [report.files[k].name, str(len(report.files[k].windows)), *cells]
+
+
+# --- SKAB
+
+
+def skab_title(report: skab.Report) -> str:
+    """The score that a user gets."""
+    counts = report.default
+    return (
+        f"SKAB, {counted(len(report.runs), 'run')}: at the default threshold F1 {counts.f1:.3f}, "
+        f"FAR {100 * counts.false_rate:.1f} %, MAR {100 * counts.missed_rate:.1f} %"
+    )
+
+
+def skab_text(report: skab.Report, verbose: bool) -> str:
+    """Both thresholds, and a line for each run where asked for."""
+    rows = [["default", *_skab_cells(report.default)], [f"best ({report.threshold:.2f})", *_skab_cells(report.best)]]
+    lines = [skab_title(report), "", *table(["threshold", "F1", "FAR", "MAR"], rows)]
+    if verbose:
+        by_run = [
+            [run.name, *_skab_cells(default), *_skab_cells(best)]
+            for run, (default, best) in zip(report.runs, report.by_run, strict=True)
+        ]
+        head = ["run", *(f"{name}, {which}" for which in ("default", "best") for name in ("F1", "FAR", "MAR"))]
+        lines += ["", *table(head, by_run)]
+    return "\n".join(lines)
+
+
+def _skab_cells(counts: skab.Counts) -> list[str]:
+    return [f"{counts.f1:.3f}", f"{100 * counts.false_rate:.1f}%", f"{100 * counts.missed_rate:.1f}%"]
+
+
+# --- faults
+
+
+def faults_text(report: faults.Report) -> str:
+    """Found, late and false by budget; recall by kinds at the budget nearest to one a week; the budget kept or not."""
+    rows = [_budget_row(report, budget) for budget in report.faulty]
+    head = ["budget", "found", "worst fault", "median delay", "false/week", "quiet/week", "asked/week"]
+    shown = middle(list(report.faulty))
+    lines = [*table(head, rows), "", f"found at {shown}, and the median delay"]
+    lines += recall_table(report.faulty[shown])
+    lines += ["", "false alarms per sensor and week without faults, with 95 % bounds; beside it asked for"]
+    return "\n".join(lines + reliability_table(report))
+
+
+def middle(budgets: Sequence[str]) -> str:
+    """The budget nearest to one a week, the default."""
+    return min(budgets, key=lambda budget: abs(math.log(faults.per_week(budget))))
+
+
+def _budget_row(report: faults.Report, budget: str) -> list[str]:
+    tally = report.faulty[budget]
+    everything = tally.over()
+    by_fault = {name: tally.over(faults=[name]) for name in faults.FAULTS}
+    known = [name for name, cell in by_fault.items() if cell.injected]
+    worst = min(known, key=lambda name: by_fault[name].recall, default="")
+    return [
+        budget,
+        f"{percent(everything.recall)} of {everything.injected}",
+        f"{worst} {percent(by_fault[worst].recall)}" if worst else "-",
+        duration(everything.delay),
+        number(tally.rate.per_week, 2),
+        number(report.quiet[budget].rate.per_week, 2),
+        number(faults.per_week(budget), 2),
+    ]
+
+
+def recall_table(tally: faults.Tally) -> list[str]:
+    """Kinds of faults by kinds of sensors."""
+
+    def cell(kinds: Sequence[str], names: Sequence[str]) -> str:
+        found = tally.over(kinds, names)
+        return f"{percent(found.recall)} {duration(found.delay)}" if found.injected else "-"
+
+    rows = [[name, *(cell([kind], [name]) for kind in KINDS), cell(tuple(KINDS), [name])] for name in faults.FAULTS]
+    rows.append(["all", *(cell([kind], faults.FAULTS) for kind in KINDS), cell(tuple(KINDS), faults.FAULTS)])
+    return table(["fault", *KINDS, "all"], rows)
+
+
+def reliability_table(report: faults.Report) -> list[str]:
+    """Kinds of sensors by budgets."""
+
+    def cell(tally: faults.Tally, kind: str | None) -> str:
+        rate = tally.rate if kind is None else tally.rates.get(kind, faults.Rate())
+        low, high = rate.bounds()
+        return f"{number(rate.per_week, 2)} ({number(low, 2)}-{number(high, 2)})"
+
+    rows = [[kind or "all", *(cell(tally, kind) for tally in report.quiet.values())] for kind in (*KINDS, None)]
+    categories = dict.fromkeys(name for tally in report.real.values() for name in tally.rates)
+    rows += [
+        [f"real: {name or 'all'}", *(cell(tally, name) for tally in report.real.values())]
+        for name in ((*categories, None) if report.real else ())
+    ]
+    asked = ["asked", *(number(faults.per_week(budget), 2) for budget in report.quiet)]
+    return table(["sensors", *report.quiet], [asked, *rows])

@@ -1,0 +1,68 @@
+"""What the verbs' options share: how a verb is added, and what a value may look like. Loads nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TypeVar
+
+Verb = Callable[[argparse.Namespace], int]
+Verbs = argparse._SubParsersAction  # argparse gives it no public name
+
+Number = TypeVar("Number", int, float)
+
+
+def add_verb(
+    verbs: Verbs[argparse.ArgumentParser],
+    verb: Verb,
+    summary: str,
+    description: str,
+    examples: str,
+    extra: str | None = None,
+    name: str | None = None,
+) -> argparse.ArgumentParser:
+    """The parser of a verb, called as the function is, or `name`; `extra` is what to install where a package misses."""
+    parser = verbs.add_parser(
+        name or verb.__name__,
+        help=summary,
+        description=description,
+        epilog="examples:\n" + examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(verb=verb, extra=extra, error=parser.error)
+    return parser
+
+
+def number(kind: Callable[[str], Number], fits: Callable[[Number], bool], what: str) -> Callable[[str], Number]:
+    """An argparse type: a number that fits; `what` says which does."""
+
+    def parse(text: str) -> Number:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not fits(value):
+            raise argparse.ArgumentTypeError(f"must be {what}, not {text}")
+        return value
+
+    return parse
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """An argparse type: a whole number of at least `least`."""
+    return number(int, lambda value: value >= least, f"a whole number of {least} or more")
+
+
+def address(text: str) -> str:
+    """An argparse type: HOST:PORT."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise argparse.ArgumentTypeError(f"must be HOST:PORT, such as localhost:1883, not {text}")
+    return text
+
+
+def topic(text: str) -> str:
+    """An argparse type: the topic of a message."""
+    if not text or "+" in text or "#" in text:
+        raise argparse.ArgumentTypeError("must be the topic of one message, without + and #")
+    return text
