@@ -146,8 +146,8 @@ def evaluate(
     faulty, quiet = {budget: Tally() for budget in budgets}, {budget: Tally() for budget in budgets}
     for job, tally in zip(plan, each(_work, plan, jobs, total, "faults"), strict=True):
         (faulty if job.faulty else quiet)[job.budget].add(tally)
-    real = {budget: _real(files, nab.run(files, groups[budget], jobs)) for budget in budgets} if files else {}
-    return Report(faulty, quiet, real)
+    life = {budget: real(files, nab.run(files, groups[budget], jobs)) for budget in budgets} if files else {}
+    return Report(faulty, quiet, life)
 
 
 def with_budget(group: Group, budget: str) -> Group:
@@ -212,7 +212,7 @@ def tally(simulation: Simulation, opened: Sequence[Sequence[Event]], warmup: int
     return result
 
 
-def _real(files: Sequence[nab.File], watched: Sequence[Watched]) -> Tally:
+def real(files: Sequence[nab.File], watched: Sequence[Watched]) -> Tally:
     """False alarms outside the windows, after the warm-up, by category."""
     result = Tally()
     for file, one in zip(files, watched, strict=True):
