@@ -6,7 +6,7 @@
 Rules say which rows fire. `optimised`: those whose score reaches the threshold that is best for all files, as the
 benchmark has it. `left_out`: the threshold that is best for all other files. `default`: those at which the product
 opens an alarm, by its own threshold; that is what a user gets. The benchmark counts rows where a user counts alarms, so
-the first two are also taken of the `onset`s alone: of scores above all of the alarm's refractory time before them.
+the first two are also taken of the `onset`s alone: of scores at which an alarm could open, whatever its threshold.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.config import Group, Source
-from lstm_stream.detect.alarm import REFRACTORY
+from lstm_stream.detect.alarm import CLOSE, REFRACTORY
 from lstm_stream.evaluate import scorer
 from lstm_stream.evaluate.watch import Stream, Watched, watch_all
 from lstm_stream.recording import read
@@ -32,6 +32,7 @@ from lstm_stream.replay import UnusableError
 RULES = ("optimised", "left_out", "onset_optimised", "onset_left_out", "default")
 DETECTOR = "lstm_stream"
 VALUE = "value"
+RISE = 0.5  # of an episode's highest score: a score by so much above it is an event of its own
 
 F8 = NDArray[np.float64]
 
@@ -148,10 +149,24 @@ def anomaly_score(score: F8) -> F8:
 
 
 def onset(score: F8, rows: int = REFRACTORY) -> F8:
-    """(N,) the score where it is above all of the last `rows`, else 0."""
-    before = np.r_[np.zeros(rows), score]
-    highest = np.lib.stride_tricks.sliding_window_view(before, rows)[: len(score)].max(axis=1)
-    return np.where(score > highest, score, 0.0)
+    """(N,) the score where an episode begins or clearly worsens, else 0.
+
+    An episode lasts until the score has been below `CLOSE` of its highest for so many `rows` (as an alarm does); within
+    it only a score by `RISE` above that highest is another onset. A row depends on those before it alone.
+    """
+    result = np.zeros(len(score))
+    highest, left = 0.0, 0
+    for row, value in enumerate(score.tolist()):
+        if value > (1 + RISE) * highest:
+            result[row] = highest = value
+            left = rows
+        elif value >= CLOSE * highest:
+            left = rows
+        else:
+            left -= 1
+            if left == 0:
+                highest, left = value, rows
+    return result
 
 
 # --- scoring
@@ -161,8 +176,12 @@ def evaluate(files: Sequence[File], watched: Sequence[Watched], listed: int) -> 
     """Score what the detection said, by all rules and in all profiles."""
     worth = [scorer.worth(len(file.stamps), file.windows) for file in files]
     results: dict[str, dict[str, list[Result]]] = {rule: {} for rule in RULES}
+    emitted = {
+        "": [anomaly_score(one.score) for one in watched],
+        "onset_": [anomaly_score(onset(one.score)) for one in watched],
+    }
     for profile in scorer.PROFILES:
-        for rule, (fires, thresholds) in _firing(watched, worth, profile).items():
+        for rule, (fires, thresholds) in _firing(watched, emitted, worth, profile).items():
             results[rule][profile.name] = [
                 _result(*one, worth, profile) for one in zip(worth, fires, thresholds, strict=True)
             ]
@@ -170,12 +189,14 @@ def evaluate(files: Sequence[File], watched: Sequence[Watched], listed: int) -> 
 
 
 def _firing(
-    watched: Sequence[Watched], worth: Sequence[scorer.Worth], profile: scorer.Profile
+    watched: Sequence[Watched],
+    emitted: dict[str, list[F8]],
+    worth: Sequence[scorer.Worth],
+    profile: scorer.Profile,
 ) -> dict[str, tuple[list[NDArray[np.bool_]], list[float]]]:
     """By rule, for each file: the rows that fire, and the threshold."""
     result = {"default": ([one.openings() for one in watched], [np.nan] * len(watched))}
-    for prefix, emitted in (("", [one.score for one in watched]), ("onset_", [onset(one.score) for one in watched])):
-        scores = [anomaly_score(score) for score in emitted]
+    for prefix, scores in emitted.items():
         curves = [scorer.curve(of, score, profile) for of, score in zip(worth, scores, strict=True)]
         chosen = {
             "optimised": [scorer.best_threshold(curves)] * len(scores),

@@ -44,7 +44,7 @@ def _add_nab(benchmarks: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
         "--emit",
         choices=("score", "onset"),
         default="score",
-        help="what --out writes: the score, or only where it is above those of the refractory time (default: score)",
+        help="what --out writes: the score of every row, or 0 but where an episode begins (default: score)",
     )
     _add_common(parser)
     parser.add_argument("--verbose", action="store_true", help="a line for each file, too")

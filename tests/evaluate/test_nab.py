@@ -78,12 +78,22 @@ def test_several_processes_say_the_same(checkout: Path) -> None:
     assert [w.events for w in two] == [w.events for w in one]
 
 
-def test_only_scores_above_the_refractory_time_before_are_onsets() -> None:
-    chance = np.random.default_rng(3)
-    scores = np.round(chance.exponential(2, 500), 1)
-    slow = [s if s > max([0.0, *scores[max(0, k - 20) : k]]) else 0.0 for k, s in enumerate(scores)]
-    assert nab.onset(scores, 20).tolist() == slow
-    assert nab.onset(np.zeros(0), 20).tolist() == []
+@pytest.mark.parametrize(
+    ("scores", "at"),
+    [
+        ([1, 9, 9, 9, 1, 9], [0, 1]),  # an episode, whatever its length
+        ([1, 9, 11, 14, 15, 22], [0, 1, 3, 5]),  # 14 and 22 are by half above 9 and 14, 11 and 15 are not
+        ([9, 1, 1, 8, 1, 1, 9], [0]),  # 8 keeps it going: never three rows below 7.2
+        ([9, 1, 1, 1, 9], [0, 4]),  # three quiet rows end it
+        ([9, 1, 1, 1, 1.4, 1.6], [0, 5]),  # then what is by half above the last of them
+        ([0, 0, 0], []),
+        ([], []),
+    ],
+)
+def test_an_onset_is_where_an_episode_begins_or_clearly_worsens(scores: list[float], at: list[int]) -> None:
+    onsets = nab.onset(np.array(scores, np.float64), 3)
+    assert np.flatnonzero(onsets).tolist() == at
+    assert onsets[at].tolist() == [scores[row] for row in at]
 
 
 def test_anomaly_scores_keep_the_order_of_high_scores() -> None:
