@@ -19,7 +19,7 @@ from lstm_stream import __version__
 from lstm_stream.config import Config, Group, Limits, Retraining
 from lstm_stream.detect.fleet import Fleet
 from lstm_stream.detect.retraining import Trainer
-from lstm_stream.ingest.decoder import Decoder
+from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.inbox import Inbox
 from lstm_stream.ingest.mqtt import Session
 from lstm_stream.outputs.events import to_json, topic_for
@@ -66,9 +66,10 @@ class App:
         self._session = Session(config.broker, config.sources, config.events, self._inbox, self.metrics.disconnected)
         self._store = Store(config.state.path) if config.state.path else None
         self._reporter = Reporter(self.metrics, config.limits.sensors)
+        assembly = Assembly(config.sources, config.limits)
         self._service = Service(
             self._inbox,
-            Decoder(config.sources, config.limits),
+            assembly,
             self._fleet,
             self._session,
             self._publish,
@@ -76,6 +77,7 @@ class App:
             config.state.every,
             config.limits.batch,
             (self._reporter, *observers),
+            held=assembly.held,
         )
         self._web = WebServer(config.web, self.metrics.render, self.health, self.status) if config.web.enabled else None
         self._worker: int | None = None

@@ -10,6 +10,11 @@ from lstm_stream.config import Config
 from lstm_stream.ingest.decoder import Decoder, Explanation
 from lstm_stream.records import Message, Reading
 
+_QUIET = {
+    "availability": "nothing to score: it tells whether a device is there",
+    "ignored": "nothing to score: the source ignores the topic",
+}
+
 
 def explain(config: Config, topic: str, payload: bytes, now: float) -> Explanation:
     """The fate of a message that arrives at `now` (unix s). Never raises."""
@@ -17,16 +22,22 @@ def explain(config: Config, topic: str, payload: bytes, now: float) -> Explanati
 
 
 def to_json(explanation: Explanation) -> str:
-    """One JSON object: topic, source, sensor, group, format, time_source, readings, rejections."""
+    """One JSON object: topic, source, sensor, group, format, quiet, time_source, readings, rejections."""
     document: dict[str, Any] = {
         "topic": explanation.topic,
         "source": explanation.source,
         "sensor": explanation.sensor,
         "group": explanation.group,
         "format": explanation.format,
+        "quiet": explanation.quiet,
         "time_source": explanation.time_source,
         "readings": [
-            {"time": reading.time, "time_iso": _iso(reading.time), "values": reading.values}
+            {
+                **_whose(reading, explanation),
+                "time": reading.time,
+                "time_iso": _iso(reading.time),
+                "values": reading.values,
+            }
             for reading in explanation.readings
         ],
         "rejections": [
@@ -34,6 +45,11 @@ def to_json(explanation: Explanation) -> str:
         ],
     }
     return json.dumps(document, indent=2)
+
+
+def _whose(reading: Reading, explanation: Explanation) -> dict[str, str]:
+    """The sensor of a reading, where the message has samples of several."""
+    return {} if reading.sensor == explanation.sensor else {"sensor": reading.sensor}
 
 
 def to_text(explanation: Explanation) -> str:
@@ -48,7 +64,8 @@ def to_text(explanation: Explanation) -> str:
     }
     lines = [(name, value) for name, value in facts.items() if value is not None]
     for reading in explanation.readings:
-        lines.append(("sample", _iso(reading.time)))
+        of = "" if reading.sensor == explanation.sensor else f" of {reading.sensor}"
+        lines.append(("sample", _iso(reading.time) + of))
         lines += [("", channel) for channel in _channels(reading)]
     lines += [("rejected", f"{rejection.reason.value}: {rejection.detail}") for rejection in explanation.rejections]
     lines.append(("outcome", _outcome(explanation)))
@@ -67,9 +84,20 @@ def _time_source(explanation: Explanation) -> str | None:
 
 
 def _outcome(explanation: Explanation) -> str:
+    if explanation.quiet is not None:
+        return _QUIET[explanation.quiet]
     samples, rejections = len(explanation.readings), len(explanation.rejections)
     scored = f"{samples} sample{'s' * (samples != 1)} to score" if samples else "nothing to score"
-    return scored + (f", {rejections} rejected" if rejections else "")
+    return scored + (f", {rejections} rejected" if rejections else "") + _later(explanation)
+
+
+def _later(explanation: Explanation) -> str:
+    """What the source's settings do with the samples, which takes more messages than one."""
+    source = explanation.settings
+    if source is None or not explanation.readings:
+        return ""
+    joined = f"; joined with others of the sensor within {source.join:g} s (join)" if source.join else ""
+    return joined + ("; counters become rates" if source.counters else "")
 
 
 def _printable(text: str) -> str:

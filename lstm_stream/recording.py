@@ -25,9 +25,9 @@ from lstm_stream.config import Source
 from lstm_stream.ingest.channels import Channels
 from lstm_stream.ingest.formats.json import USUAL_TIME_FIELDS
 from lstm_stream.ingest.formats.text import as_number
+from lstm_stream.ingest.names import check_name
 from lstm_stream.ingest.shown import shown
 from lstm_stream.ingest.timestamps import parse_time
-from lstm_stream.ingest.topics import check_name
 from lstm_stream.records import Reading, Reason, Rejection
 
 LONGEST_LINE = 1 << 20  # bytes

@@ -58,6 +58,8 @@ class Reason(str, Enum):
     TOO_MANY_CHANNELS = "too_many_channels"
     UNKNOWN_CHANNEL = "unknown_channel"
     TOO_MANY_SENSORS = "too_many_sensors"
+    SEQUENCE_GAP = "sequence_gap"  # messages were lost before this one, which is scored all the same
+    UNSUPPORTED = "unsupported"  # for want of an optional package
     INTERNAL = "internal"
 
 

@@ -126,7 +126,10 @@ class DataClock:
 
 
 class Service:
-    """The loop over its parts. `save` stores packed sensors and raises OSError-like errors it does not handle."""
+    """The loop over its parts. `save` stores packed sensors and raises OSError-like errors it does not handle.
+
+    `held` gives the readings that the decoder held back until now; told true, all of them.
+    """
 
     def __init__(
         self,
@@ -140,6 +143,7 @@ class Service:
         batch: int,
         observers: Sequence[Observer] = (),
         monotonic: Callable[[], float] = time.monotonic,
+        held: Callable[[bool], list[Reading]] | None = None,
     ) -> None:
         self._inbox = inbox
         self._decoder = decoder
@@ -151,6 +155,7 @@ class Service:
         self._batch = batch
         self._observers = observers
         self._monotonic = monotonic
+        self._held = held
         self._clock = DataClock(monotonic)
         self._stopping = threading.Event()
         self._listening = False
@@ -170,6 +175,7 @@ class Service:
         self._session.stop_intake()
         while messages := self._inbox.take(self._batch, 0.0):
             self._turn(messages)
+        self._release(final=True)
         self._look_after()
         self.save()
 
@@ -179,9 +185,17 @@ class Service:
         """One batch. Whatever goes wrong is logged and counted, the messages are acknowledged, the line goes on."""
         self.turned_at = self._monotonic()
         if not messages:
+            self._release(final=False)
             return
         self._pass(Turn(messages), decode=self._decode, detect=self._detect, publish=self._tell)
         self._session.acknowledge(messages)
+
+    def _release(self, *, final: bool) -> None:
+        """Score what the decoder held back for more of it to come: what is due while no messages are, finally all."""
+        readings = self._held(final) if self._held is not None else []
+        if readings:
+            turn = Turn([], readings, [time.time()] * len(readings))
+            self._pass(turn, detect=self._detect, publish=self._tell)
 
     def _pass(self, turn: Turn, **stages: Callable[[Turn], object]) -> None:
         try:

@@ -10,9 +10,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, Strict, field_validator, model_validator
 
+from lstm_stream.config.section import Section, conflict
+from lstm_stream.config.sources import Source as Source
+from lstm_stream.config.sources import Timestamp as Timestamp
 from lstm_stream.config.values import (
     WEEK,
     Budget,
@@ -23,32 +25,14 @@ from lstm_stream.config.values import (
     Host,
     Number,
     Protocol,
-    SensorTemplate,
-    SomeTexts,
     StatusTopic,
     Text,
-    Texts,
-    TopicPattern,
     format_duration,
 )
-from lstm_stream.config.values import template_names as template_names
+from lstm_stream.config.values import Part as Part
+from lstm_stream.config.values import level_name as level_name
+from lstm_stream.config.values import template_parts as template_parts
 from lstm_stream.config.values import topic_levels as topic_levels
-
-
-def conflict(at: str, text: str, *involved: str) -> PydanticCustomError:
-    """An error between options. `at` and `involved` are dotted paths below the section whose validator raises it."""
-    return PydanticCustomError("conflict", "{text}", {"text": text, "at": at, "involved": [at, *involved]})
-
-
-class Section(BaseModel):
-    """Common to all sections: unknown keys are errors, values are taken literally and frozen after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty(cls, value: object) -> object:
-        return {} if value is None else value  # `tls:` with all its lines commented out
 
 
 class TLS(Section):
@@ -123,58 +107,6 @@ class Broker(Section):
         if self.reconnect_min > self.reconnect_max:
             text = f"is longer than reconnect_max ({format_duration(self.reconnect_max)}); make it the shorter one"
             raise conflict("reconnect_min", text, "reconnect_max")
-        return self
-
-
-class Timestamp(Section):
-    """Where a sample's time comes from."""
-
-    field: Text | None = Field(
-        default=None,
-        description="Key in the payload that holds the time. null: the usual names (timestamp, time, ts, ...), "
-        "else the arrival.",
-    )
-    unit: Literal["auto", "iso", "s", "ms", "us", "ns"] = Field(
-        default="auto", description="auto, iso (2026-01-31T12:00:00Z), or since 1970 in s, ms, us or ns."
-    )
-
-
-class Source(Section):
-    """One subscription: which topics, what they carry, whose samples they are."""
-
-    topic: TopicPattern = Field(
-        default="sensors/{sensor}",
-        description="Topics to subscribe to. {name} names a level, + matches any level, # all that follow.",
-    )
-    qos: Annotated[Literal[0, 1], Number] = Field(
-        default=1, description="0: messages may get lost on the way. 1: they arrive at least once."
-    )
-    format: Literal["auto", "json", "value"] = Field(
-        default="auto",
-        description="What a payload is: json (an object, or an array of samples), value (one plain number) or auto.",
-    )
-    sensor: SensorTemplate = Field(
-        default="{sensor}", description="Name of the sensor, made of the topic's named levels, such as {site}-{sensor}."
-    )
-    group: Text = Field(default="default", description="The group, below, that these sensors belong to.")
-    include: SomeTexts = Field(
-        default=("*",),
-        description="Channels to watch: names or patterns such as temp*, of the flattened payload.",
-    )
-    exclude: Texts = Field(default=(), description="Channels to leave out of those included.")
-    separator: Text = Field(
-        default=".", max_length=8, description="Joins the keys of nested objects: {pump: {rpm: 5}} is channel pump.rpm."
-    )
-    timestamp: Timestamp = Field(default=Timestamp(), description="Where a sample's time comes from.")
-
-    @model_validator(mode="after")
-    def _named(self) -> Source:
-        unnamed = [name for name in template_names(self.sensor) if name not in template_names(self.topic)]
-        if unnamed:
-            text = (
-                f"uses {{{unnamed[0]}}}, which the topic does not name; write {{{unnamed[0]}}} for a level of topic, "
-            )
-            raise conflict("sensor", text + "or give sensor a fixed name", "topic")
         return self
 
 
@@ -331,10 +263,13 @@ class Config(Section):
     def _distinct_topics(self) -> Config:
         first: dict[str, int] = {}
         for index, source in enumerate(self.sources):
-            taken = first.setdefault(re.sub(r"\{[^}]*\}", "+", source.topic), index)
-            if taken != index:
-                text = (
-                    f"takes the same topics as sources[{taken}], which comes first and gets them; keep one of the two"
-                )
-                raise conflict(f"sources.{index}.topic", text, f"sources.{taken}.topic")
+            for topic in source.topics:
+                taken = first.setdefault(re.sub(r"\{[^}]*\}", _wildcard, topic), index)
+                if taken != index:
+                    text = f"takes the same topics as sources[{taken}], which comes first and gets them; "
+                    raise conflict(f"sources.{index}.topic", text + "keep one of the two", f"sources.{taken}.topic")
         return self
+
+
+def _wildcard(name: re.Match[str]) -> str:
+    return "{#}" if name[0].endswith("#}") else "+"

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
 
@@ -21,6 +22,8 @@ _BUDGET = rf"\s*({_NUMBER})\s+per\s+sensor\s+per\s+(hour|day|week|month|year)\s*
 _LONGEST = 100 * _PERIODS["year"]  # beyond it the operating system's timers overflow
 _TOPIC_BYTES, _TOPIC_LEVELS = 1000, 100  # MQTT allows 65,535 bytes, mosquitto refuses more than 200 levels
 _NAME = r"\{([A-Za-z_][A-Za-z0-9_]*)\}"
+_LEVEL = r"\{[A-Za-z_][A-Za-z0-9_]*#?\}"
+_PAYLOAD = "payload."
 EVENT_NAMES = ("sensor", "group")  # what an event topic may contain in braces
 
 
@@ -68,6 +71,7 @@ def topic_levels(pattern: str) -> tuple[str, ...]:
     """The levels of a topic pattern; ValueError says what is wrong with it and what would be right.
 
     A level is plain text, a name in braces such as {sensor}, `+` (any text) or, the last one, `#` (all that follows).
+    One name may end in #, such as {path#}: it takes one level or more.
     """
     _check_topic_text(pattern)
     if pattern.startswith("$share/"):
@@ -78,16 +82,25 @@ def topic_levels(pattern: str) -> tuple[str, ...]:
             raise ValueError("has levels after #, which stands for all that follows; make # the last level")
         if level not in ("+", "#"):
             _check_level(level)
-    names = template_names(pattern)
+    names = [name for level in levels if (name := level_name(level))]
     if len(set(names)) < len(names):
         raise ValueError("names two levels alike; give each its own name, or write + for a level that needs none")
+    if pattern.count("#") > 1:
+        raise ValueError("has two parts of any length (#), which leaves open where one ends; keep one of them")
     return levels
 
 
+def level_name(level: str) -> str | None:
+    """The name of a level such as {sensor} or {path#}; None where it has none."""
+    return level[1:-1].removesuffix("#") if level.startswith("{") else None
+
+
 def _check_level(level: str) -> None:
+    if re.fullmatch(_LEVEL, level):
+        return
     if "+" in level or "#" in level:
         raise ValueError(f"mixes a wildcard with text in {level!r}; + and # stand alone between slashes")
-    if ("{" in level or "}" in level) and not re.fullmatch(_NAME, level):
+    if "{" in level or "}" in level:
         raise ValueError(
             f"has the level {level!r}; a name is a whole level of letters, digits and _, such as {{sensor}}"
         )
@@ -107,6 +120,33 @@ def template_names(template: str) -> tuple[str, ...]:
     if re.search(r"[{}]", re.sub(_NAME, "", template)):
         raise ValueError("has a brace that is not part of a name; write names like {sensor}")
     return tuple(re.findall(_NAME, template))
+
+
+class Part(NamedTuple):
+    """A piece of a template: plain text, or a choice of names of which the first that is there counts."""
+
+    text: str = ""
+    names: tuple[str, ...] = ()  # a topic's levels, or payload.FIELD
+
+
+def template_parts(template: str) -> tuple[Part, ...]:
+    """The pieces of a template such as `{site}-{payload.id|sensor}`; ValueError says what would be right."""
+    pieces = re.split(r"\{([^{}]*)\}", template)
+    if any("{" in text or "}" in text for text in pieces[::2]):
+        raise ValueError("has a brace that is not part of a name; write names like {sensor}")
+    parts = []
+    for text, choice in zip_longest(pieces[::2], pieces[1::2]):
+        if text:
+            parts.append(Part(text))
+        if choice is not None:
+            parts.append(Part(names=tuple(map(_template_name, choice.split("|")))))
+    return tuple(parts)
+
+
+def _template_name(name: str) -> str:
+    if re.fullmatch(_NAME, f"{{{name}}}") or (name.startswith(_PAYLOAD) and name != _PAYLOAD and name.isprintable()):
+        return name
+    raise ValueError("has a brace that is not part of a name; write names like {sensor} or {payload.id}")
 
 
 def _publish_topic(topic: str) -> str:
@@ -133,14 +173,26 @@ def _status_topic(topic: str) -> str:
     return topic
 
 
-def _topic_pattern(pattern: str) -> str:
-    topic_levels(pattern)
-    return pattern
+def _topic_patterns(value: object) -> object:
+    patterns = (value,) if isinstance(value, str) else value
+    if not isinstance(patterns, (list, tuple)) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise ValueError("is not text; write a topic such as plant/{site}/{sensor}/telemetry, or a list of them")
+    if not patterns:
+        raise ValueError("is an empty list; write at least one topic, or remove the key")
+    for pattern in patterns:
+        topic_levels(pattern)
+    return value if isinstance(value, str) else tuple(patterns)
 
 
-def _sensor_template(template: str) -> str:
-    template_names(template)
+def _template(template: str) -> str:
+    template_parts(template)
     return template
+
+
+def _patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    for pattern in patterns:
+        topic_levels(pattern)
+    return patterns
 
 
 def _host(host: str) -> str:
@@ -198,8 +250,13 @@ File = Annotated[Path, Strict(False)]
 Number = BeforeValidator(_no_bool)
 Host = Annotated[str, AfterValidator(_host)]
 EnvironmentName = Annotated[str, AfterValidator(_environment_name)]
-TopicPattern = Annotated[str, AfterValidator(_topic_pattern)]
-SensorTemplate = Annotated[str, Field(min_length=1), AfterValidator(_sensor_template)]
+TopicPatterns = Annotated[
+    str | tuple[str, ...],
+    BeforeValidator(_topic_patterns),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+Patterns = Annotated[Texts, AfterValidator(_patterns)]
+Template = Annotated[str, Field(min_length=1), AfterValidator(_template)]
 EventTopic = Annotated[str, AfterValidator(_event_topic)]
 StatusTopic = Annotated[str, AfterValidator(_status_topic)]
 Protocol = Annotated[Literal["3.1.1", "5"], BeforeValidator(_protocol), WithJsonSchema({"enum": ["3.1.1", "5", 5]})]

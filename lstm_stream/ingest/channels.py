@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import translate
 from functools import lru_cache
 
-from lstm_stream.ingest.topics import LONGEST_NAME
+from lstm_stream.ingest.names import LONGEST_NAME
 
 _REMEMBERED = 4096  # names; payloads of a source repeat theirs
 
@@ -24,10 +24,14 @@ class Channels:
         """The values of the channels that are watched."""
         return {name: value for name, value in values.items() if len(name) <= LONGEST_NAME and self._remembered(name)}
 
+    def takes(self, name: str) -> bool:
+        """Whether a name is included and not excluded."""
+        return bool(self._include.fullmatch(name)) and not self._exclude.fullmatch(name)
+
     def _watched(self, name: str) -> bool:
         if not name or not name.isprintable():
             return False
-        return bool(self._include.fullmatch(name)) and not self._exclude.fullmatch(name)
+        return self.takes(name)
 
 
 def _any_of(globs: Sequence[str]) -> re.Pattern[str]:

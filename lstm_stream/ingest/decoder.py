@@ -1,13 +1,16 @@
 """From messages to readings, or to reasons why not.
 
-    topic -> source and sensor -> payload format -> samples -> channels watched -> Reading
-       \\           \\                 \\            \\             \\-> Rejection
+    topic -> source -> unwrapped -> payload format -> samples -> sensor, channels watched -> Reading
+       \\         \\          \\            \\                 \\-> Rejection
+        \\-> availability, or ignored: nothing
 
 Rules:
 1. decode() never raises. Whatever is not understood becomes a Rejection that says what would be right.
-2. Sources are tried in the order of the configuration; the first whose pattern takes the topic decides.
+2. Sources are tried in the order of the configuration; the first whose pattern takes the topic decides, unless it
+   ignores it. A topic that tells availability, or that all who take it ignore, is neither a sample nor an error.
 3. A sample without a time of its own gets the arrival of its message, except where that would be a lie: a retained
    message is of any age, and samples that share a message did not share an instant. Those are rejected.
+   Samples of one sensor and time in one message are one sample, as long as no channel is in two of them.
 4. A number that is not finite never becomes a value: its channel is absent, as if it were null.
 """
 
@@ -21,10 +24,14 @@ from typing import NamedTuple
 
 from lstm_stream.config import Limits, Source
 from lstm_stream.ingest.channels import Channels
-from lstm_stream.ingest.formats import FORMATS, recognise
-from lstm_stream.ingest.formats.sample import Options, Sample
+from lstm_stream.ingest.formats import FORMATS, decode
+from lstm_stream.ingest.formats.sample import NO_NAMES, Options, Sample
+from lstm_stream.ingest.formats.value import CHANNEL
+from lstm_stream.ingest.formats.wrapping import WRAPPED, unwrapped
+from lstm_stream.ingest.names import Template, check_name
 from lstm_stream.ingest.shown import shown
-from lstm_stream.ingest.topics import Pattern, SensorName
+from lstm_stream.ingest.sparkplug import Address, EdgeNodes
+from lstm_stream.ingest.topics import Pattern
 from lstm_stream.records import Message, Reading, Reason, Rejection
 
 _log = logging.getLogger(__name__)
@@ -42,7 +49,9 @@ class Explanation:
     sensor: str | None = None
     group: str | None = None
     format: str | None = None
+    quiet: str | None = None  # why it is neither a sample nor an error: availability or ignored
     time_source: str | None = None  # `arrival`, or the key that held the time of the first sample
+    settings: Source | None = None  # the source that takes the topic
     readings: list[Reading] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
 
@@ -51,8 +60,13 @@ class _Route(NamedTuple):
     """A source, ready for use."""
 
     source: Source
-    pattern: Pattern
-    name: SensorName
+    format: str
+    group: str
+    patterns: tuple[Pattern, ...]
+    availability: tuple[Pattern, ...]
+    ignored: Channels
+    sensor: Template
+    channel: Template | None
     channels: Channels
     options: Options
 
@@ -61,16 +75,22 @@ class _Target(NamedTuple):
     """Where the messages of one topic go."""
 
     route: _Route
-    sensor: str
+    pattern: str
+    levels: dict[str, str]
+    sensor: str | None = None  # None: the payload tells
+    channel: str | None = None  # what names of channels begin with, where the payload does not tell
+    edge: Address | None = None  # of Sparkplug
+    quiet: str | None = None  # why its messages are neither samples nor errors: availability, ignored
 
 
 class Decoder:
-    """Turns messages into readings. Has no state but a memory of topics: equal messages give equal results."""
+    """Turns messages into readings. Its only state is a memory of topics and the births of Sparkplug nodes."""
 
     def __init__(self, sources: Sequence[Source], limits: Limits) -> None:
         self._limits = limits
         self._routes = [_route(source, limits) for source in sources]
         self._remembered = lru_cache(_REMEMBERED)(self._find)
+        self._edges = EdgeNodes()
         self._reported: set[type[Exception]] = set()
 
     def decode(self, message: Message) -> tuple[list[Reading], list[Rejection]]:
@@ -93,29 +113,59 @@ class Decoder:
         if isinstance(target, Rejection):
             seen.rejections.append(target)
             return
-        source = target.route.source
-        seen.source, seen.sensor, seen.group = source.topic, target.sensor, source.group
-        if len(message.payload) > self._limits.payload_bytes:
+        route, payload = target.route, message.payload
+        seen.source, seen.settings = target.pattern, route.source
+        seen.sensor, seen.group = target.sensor, route.group
+        if target.quiet is not None:
+            seen.quiet = target.quiet
+            return
+        if len(payload) > self._limits.payload_bytes:
             seen.rejections.append(_too_large(message, self._limits.payload_bytes))
             return
-        seen.format = recognise(message.payload) if source.format == "auto" else source.format
-        items = FORMATS[seen.format](message.payload, target.route.options)
+        seen.format, items = self._items(payload, target)
+        if target.edge is not None and target.edge.is_death and not items:
+            seen.quiet = "availability"
+            return
         if not items:
             items = [Rejection(Reason.NO_CHANNELS, "an empty array; send at least one sample")]
         for item in items:
-            result = self._reading(item, target, message, alone=len(items) == 1)
+            result = self._reading(item, target, message, items)
             if isinstance(result, Rejection):
                 seen.rejections.append(result._replace(topic=message.topic))
             else:
                 seen.readings.append(result)
+        if len(seen.readings) > 1:
+            seen.readings = _merged(seen.readings, self._limits.channels)
+        if seen.sensor is None and seen.readings:
+            seen.sensor = seen.readings[0].sensor
         seen.time_source = _time_source(items[0])
 
+    def _items(self, payload: bytes, target: _Target) -> tuple[str, list[Sample | Rejection]]:
+        """The name of the format and what is in the payload."""
+        route = target.route
+        if payload.startswith(WRAPPED):
+            inner = unwrapped(payload, self._limits.payload_bytes)
+            if isinstance(inner, Rejection):
+                return "wrapped", [inner]
+            name, items = self._items(inner.payload, target)
+            return f"{name} in {inner.wrapping}", items
+        if target.edge is not None:
+            return "sparkplug", self._edges.decode(target.edge, payload, route.options)
+        if route.format == "auto":
+            return decode(payload, route.options)
+        return route.format, FORMATS[route.format](payload, route.options)
+
     def _reading(
-        self, item: Sample | Rejection, target: _Target, message: Message, *, alone: bool
+        self, item: Sample | Rejection, target: _Target, message: Message, items: Sequence[Sample | Rejection]
     ) -> Reading | Rejection:
         if isinstance(item, Rejection):
             return item
-        values = target.route.channels.pick(item.values)
+        try:
+            sensor = target.sensor if item.device is None and target.sensor else _sensor(item, target)
+            values = item.values if target.route.channel is None else _named(item, target)
+        except ValueError as error:
+            return Rejection(Reason.BAD_SENSOR, str(error))
+        values = target.route.channels.pick(values)
         if not values:
             return _no_channels(item)
         if len(values) > self._limits.channels:
@@ -125,35 +175,42 @@ class Decoder:
         if time is None:
             if message.retain:
                 return Rejection(Reason.RETAINED, "a retained message of unknown age; send a timestamp in the payload")
-            if not alone:
+            if item.since_arrival is None and not _alone(item, items):
                 detail = "several samples in one message, and this one has no time; give each its own timestamp"
                 return Rejection(Reason.BAD_TIMESTAMP, detail)
-            time = message.time
-        elif time > message.time + self._limits.future:
-            # One such sample would make all that follow look old.
-            detail = (
-                f"{time - message.time:.0f} s ahead of this machine's clock; set the sensor's, or raise limits.future"
-            )
-            return Rejection(Reason.BAD_TIMESTAMP, detail)
+            time = message.time + (item.since_arrival or 0.0)
+        if item.time is not None or item.since_arrival:
+            ahead = time - message.time
+            if ahead > self._limits.future:  # one such sample would make all that follow look old
+                detail = f"{ahead:.0f} s ahead of this machine's clock; set the sensor's, or raise limits.future"
+                return Rejection(Reason.BAD_TIMESTAMP, detail)
         timed = item.time is not None
-        return Reading(target.sensor, target.route.source.group, time, values, timed, message.retain)
+        return Reading(sensor, target.route.group, time, values, timed, message.retain)
 
     def _target(self, topic: str) -> _Target | Rejection:
         return (self._remembered if len(topic) <= _LONGEST_REMEMBERED else self._find)(topic)
 
     def _find(self, topic: str) -> _Target | Rejection:
+        ignored: _Target | None = None
         for route in self._routes:
-            levels = route.pattern.match(topic)
-            if levels is not None:
-                try:
-                    return _Target(route, route.name.render(levels))
-                except ValueError as error:
-                    return Rejection(Reason.BAD_SENSOR, str(error), topic)
-        return Rejection(Reason.UNKNOWN_TOPIC, self._unknown(topic), topic)
+            quiet = next((pattern for pattern in route.availability if pattern.match(topic) is not None), None)
+            if quiet is not None:
+                return _Target(route, quiet.text, {}, quiet="availability")
+            pattern, levels = _first_match(route.patterns, topic)
+            if pattern is None:
+                continue
+            try:
+                target = _target(route, pattern, levels, topic)
+            except ValueError as error:
+                return Rejection(Reason.BAD_SENSOR, str(error), topic)
+            if not route.ignored.takes(topic):
+                return target
+            ignored = ignored or target._replace(quiet="ignored", sensor=target.sensor or levels.get("sensor"))
+        return ignored or Rejection(Reason.UNKNOWN_TOPIC, self._unknown(topic), topic)
 
     def _unknown(self, topic: str) -> str:
-        patterns = ", ".join(route.pattern.text for route in self._routes[:5])
-        more = ", ..." if len(self._routes) > 5 else ""
+        every = [pattern.text for route in self._routes for pattern in route.patterns]
+        patterns, more = ", ".join(every[:5]), ", ..." if len(every) > 5 else ""
         kept = "a kept session holds subscriptions of earlier configurations until one start with clean_session: true"
         return f"{shown(topic)} matches no source; the sources take {patterns}{more} ({kept})"
 
@@ -165,10 +222,89 @@ class Decoder:
 
 
 def _route(source: Source, limits: Limits) -> _Route:
-    pattern = Pattern.parse(source.topic)
-    name = SensorName.parse(source.sensor, pattern.names)
-    options = Options(source.separator, source.timestamp.field, source.timestamp.unit, limits.depth)
-    return _Route(source, pattern, name, Channels(source.include, source.exclude), options)
+    sensor = Template.parse(source.sensor or "{sensor}")
+    patterns = tuple(map(Pattern.parse, source.topics))
+    by_topic = any("channel" in pattern.names for pattern in patterns)
+    channel = Template.parse(source.channel or "{channel}") if source.channel or by_topic else None
+    stamp = source.timestamp
+    options = Options(
+        source.separator,
+        stamp.field,
+        stamp.unit,
+        limits.depth,
+        stamp.trust,
+        source.root,
+        (*sensor.fields, *(channel.fields if channel else ())),
+        {word.strip().lower(): number for word, number in source.words.items()},
+        source.units,
+    )
+    availability = tuple(map(Pattern.parse, source.availability))
+    ignored = Channels(source.ignore, ())
+    channels = Channels(source.include, source.exclude)
+    return _Route(
+        source, source.format, source.group, patterns, availability, ignored, sensor, channel, channels, options
+    )
+
+
+def _first_match(patterns: tuple[Pattern, ...], topic: str) -> tuple[Pattern | None, dict[str, str]]:
+    for pattern in patterns:
+        levels = pattern.match(topic)
+        if levels is not None:
+            return pattern, levels
+    return None, {}
+
+
+def _target(route: _Route, pattern: Pattern, levels: dict[str, str], topic: str) -> _Target:
+    """Where the messages of a topic go; ValueError where it makes no name."""
+    sensor = None if route.sensor.fields else check_name(route.sensor.render(levels, NO_NAMES))
+    channel = None
+    if route.channel is not None and not route.channel.fields:
+        by_topic = route.source.channel is not None or "channel" in levels
+        channel = route.channel.render(levels, NO_NAMES) if by_topic else ""
+    edge = Address.parse(topic) if route.source.format in ("auto", "sparkplug") else None
+    return _Target(route, pattern.text, levels, sensor, channel, edge)
+
+
+def _sensor(sample: Sample, target: _Target) -> str:
+    """Whose a sample is, where the payload has a say in it. Raises ValueError."""
+    if target.route.source.sensor is None and sample.device is not None:
+        return check_name(sample.device)
+    return target.sensor or check_name(target.route.sensor.render(target.levels, sample.names))
+
+
+def _named(sample: Sample, target: _Target) -> dict[str, float]:
+    """The values by their channels' whole names. Raises ValueError."""
+    template = target.route.channel
+    start = target.channel
+    if start is None and template is not None:
+        start = template.render(target.levels, sample.names)
+    if not start:
+        return sample.values
+    separator = target.route.options.separator
+    return {start if name == CHANNEL else start + separator + name: value for name, value in sample.values.items()}
+
+
+def _alone(item: Sample, items: Sequence[Sample | Rejection]) -> bool:
+    """Whether a sample without a time shares its message with no other of its device."""
+    if len(items) == 1:
+        return True
+    return item.device is not None and sum(getattr(other, "device", item.device) == item.device for other in items) == 1
+
+
+def _merged(readings: list[Reading], most: int) -> list[Reading]:
+    """Readings of one sensor and time as one, where no channel is in both and they have `most` channels at most."""
+    merged: dict[tuple[str, float], Reading] = {}
+    result: list[Reading] = []
+    for reading in readings:
+        first = merged.get((reading.sensor, reading.time))
+        if first is None:
+            merged[(reading.sensor, reading.time)] = reading
+            result.append(reading)
+        elif first.values.keys().isdisjoint(reading.values) and len(first.values) + len(reading.values) <= most:
+            first.values.update(reading.values)
+        else:
+            result.append(reading)
+    return result
 
 
 def _too_large(message: Message, limit: int) -> Rejection:

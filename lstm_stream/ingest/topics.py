@@ -2,23 +2,19 @@
 
     pattern   plant/{site}/{sensor}/telemetry      filter   plant/+/+/telemetry
     topic     plant/oslo/pump-7/telemetry          levels   {"site": "oslo", "sensor": "pump-7"}
-    template  {site}-{sensor}                      sensor   oslo-pump-7
 
-`{name}` takes exactly one level that is not empty, `+` one level that may be, a trailing `#` all that follow.
-As MQTT has it, a pattern that begins with one of them does not take topics that begin with `$`.
+`{name}` takes exactly one level that is not empty, `{name#}` one or more, `+` one level that may be empty, a trailing
+`#` all that follow. As MQTT has it, a pattern that begins with one of them does not take topics that begin with `$`.
+What follows a `{name#}` is not subscribed to alone, but with all that begins as the pattern does.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from lstm_stream.config import template_names, topic_levels
-from lstm_stream.ingest.shown import shown
-
-LONGEST_NAME = 256  # characters of a sensor's or a channel's name
+from lstm_stream.config import level_name, topic_levels
 
 
 @dataclass(frozen=True)
@@ -33,8 +29,7 @@ class Pattern:
     def parse(cls, text: str) -> Pattern:
         """The pattern written as `text`; ValueError says what is wrong with it and what would be right."""
         levels = topic_levels(text)
-        mqtt_filter = "/".join("+" if level.startswith("{") else level for level in levels)
-        return cls(text, mqtt_filter, re.compile(_expression(levels), re.DOTALL))
+        return cls(text, _filter(levels), re.compile(_expression(levels), re.DOTALL))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -45,6 +40,16 @@ class Pattern:
         """The named levels of a topic; None where the pattern does not take it."""
         match = self._expression.fullmatch(topic)
         return match.groupdict() if match else None
+
+
+def _filter(levels: tuple[str, ...]) -> str:
+    """What MQTT can say of a pattern: at least what the pattern takes."""
+    result: list[str] = []
+    for level in levels:
+        if level.endswith("#}"):
+            return "/".join([*result, "#"])
+        result.append("+" if level_name(level) else level)
+    return "/".join(result)
 
 
 def _expression(levels: tuple[str, ...]) -> str:
@@ -60,7 +65,10 @@ def _expression(levels: tuple[str, ...]) -> str:
 def _level_expression(level: str) -> str:
     if level == "+":
         return "[^/]*"
-    return f"(?P<{level[1:-1]}>[^/]+)" if level.startswith("{") else re.escape(level)
+    name = level_name(level)
+    if name is None:
+        return re.escape(level)
+    return f"(?P<{name}>[^/]+(?:/[^/]+)*)" if level.endswith("#}") else f"(?P<{name}>[^/]+)"
 
 
 def covers(wide: str, narrow: str) -> bool:
@@ -74,34 +82,3 @@ def covers(wide: str, narrow: str) -> bool:
         if other in (None, "#") or level not in ("+", other):
             return False
     return True
-
-
-@dataclass(frozen=True)
-class SensorName:
-    """A template such as `{site}-{sensor}` that makes a sensor's name of a topic's levels."""
-
-    template: str
-
-    @classmethod
-    def parse(cls, template: str, levels: Collection[str]) -> SensorName:
-        """The template, which may use the names in `levels`; ValueError says what would be right."""
-        for name in template_names(template):
-            if name not in levels:
-                known = ", ".join(map("{{{}}}".format, levels)) or "no names at all"
-                raise ValueError(f"uses {{{name}}}, which the topic does not name; it names {known}")
-        return cls(template)
-
-    def render(self, levels: Mapping[str, str]) -> str:
-        """The sensor's name; ValueError where it is empty, too long or not printable."""
-        return check_name(self.template.format_map(levels))
-
-
-def check_name(name: str) -> str:
-    """A sensor's name as it is; ValueError says why it cannot be one."""
-    if not name:
-        raise ValueError("the sensor's name is empty; a topic level that makes it must not be")
-    if len(name) > LONGEST_NAME:
-        raise ValueError(f"the sensor's name {shown(name)} is longer than {LONGEST_NAME} characters")
-    if not name.isprintable():
-        raise ValueError(f"the sensor's name {shown(name)} has characters that cannot be printed; use plain text")
-    return name

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
-from lstm_stream.ingest.topics import Pattern, SensorName, covers
+from lstm_stream.ingest.topics import Pattern, covers
 
 LEVEL = st.sampled_from(["a", "b", "", "$SYS", "ä ö", "a+b"])
 TOPIC = st.lists(LEVEL, min_size=1, max_size=4).map("/".join).filter(bool)
@@ -31,6 +31,12 @@ FILTER = st.builds(
         ("plant/{sensor}/#", "plant/p1x", {"sensor": "p1x"}),
         ("plant/#", "plants/p1", None),
         ("#", "a/b", {}),
+        ("zigbee2mqtt/{sensor#}", "zigbee2mqtt/hall/lamp 1", {"sensor": "hall/lamp 1"}),
+        ("zigbee2mqtt/{sensor#}", "zigbee2mqtt", None),
+        ("zigbee2mqtt/{sensor#}", "zigbee2mqtt/hall//lamp", None),
+        ("{sensor#}/state", "hall/lamp/state", {"sensor": "hall/lamp"}),
+        ("a/{path#}/b/{x}", "a/1/b/2/b/3", {"path": "1/b/2", "x": "3"}),
+        ("{path#}", "$SYS/load", None),
         ("#", "", None),
         ("a.c/{sensor}", "abc/x", None),
         ("{sensor}", "two\nlines", {"sensor": "two\nlines"}),
@@ -48,13 +54,24 @@ def test_a_leading_wildcard_leaves_the_brokers_own_topics_alone(pattern: str) ->
 
 @pytest.mark.parametrize(
     ("pattern", "mqtt_filter"),
-    [("plant/{site}/{sensor}/t", "plant/+/+/t"), ("a/+/#", "a/+/#"), ("{sensor}", "+"), ("/lead/{s}/", "/lead/+/")],
+    [
+        ("plant/{site}/{sensor}/t", "plant/+/+/t"),
+        ("a/+/#", "a/+/#"),
+        ("{sensor}", "+"),
+        ("/lead/{s}/", "/lead/+/"),
+        ("a/{p#}", "a/#"),
+        ("a/{p#}/b", "a/#"),
+        ("{p#}", "#"),
+    ],
 )
 def test_the_filter_to_subscribe_to(pattern: str, mqtt_filter: str) -> None:
     assert Pattern.parse(pattern).filter == mqtt_filter
 
 
-@pytest.mark.parametrize("pattern", ["", "a/#/b", "a+/b", "a/{x}y", "a/{x}/{x}", "a/{1}", "a\nb", "$share/g/a"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["", "a/#/b", "a+/b", "a/{x}y", "a/{x}/{x}", "a/{x#}/{x}", "{x#}/{y#}", "{x#}/#", "a/{1}", "a\nb", "$share/g/a"],
+)
 def test_a_bad_pattern_is_refused_with_a_reason(pattern: str) -> None:
     with pytest.raises(ValueError, match=r"; "):
         Pattern.parse(pattern)
@@ -88,28 +105,3 @@ def test_a_covering_filter_takes_all_that_the_covered_one_takes(wide: str, narro
 )
 def test_which_filter_covers_which(wide: str, narrow: str, expected: bool) -> None:
     assert covers(wide, narrow) is expected
-
-
-def test_a_sensor_is_named_by_the_levels_of_its_topic() -> None:
-    name = SensorName.parse("{site}-{sensor}", ("site", "sensor"))
-    assert name.render({"site": "oslo", "sensor": "pump 7"}) == "oslo-pump 7"
-    assert SensorName.parse("boiler", ()).render({}) == "boiler"
-
-
-@pytest.mark.parametrize("template", ["{sensor}{", "}", "{a.b}", "{0}", "{}", "{sensor!r}", "{sensor:>9}"])
-def test_a_stray_brace_in_a_template_is_refused(template: str) -> None:
-    with pytest.raises(ValueError, match="write names like"):
-        SensorName.parse(template, ("sensor",))
-
-
-def test_a_template_must_use_names_of_the_topic() -> None:
-    with pytest.raises(ValueError, match=r"uses \{place\}.*it names \{site\}, \{sensor\}"):
-        SensorName.parse("{place}", ("site", "sensor"))
-
-
-@pytest.mark.parametrize("text", ["tab\there", "nul\0", "esc\x1b[31m", "\x85", "\u202e", "x" * 257])
-def test_a_name_that_cannot_be_printed_is_refused_without_repeating_it_raw(text: str) -> None:
-    with pytest.raises(ValueError, match="the sensor's name") as caught:
-        SensorName.parse("{sensor}", ("sensor",)).render({"sensor": text})
-    assert str(caught.value).isprintable()
-    assert len(str(caught.value)) < 200

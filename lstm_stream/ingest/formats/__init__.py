@@ -1,15 +1,122 @@
-"""The formats of payloads, one pure function in one file each, and how to tell them apart."""
+"""The formats of payloads, one pure function in one file each, and how to tell them apart.
+
+`auto` goes by the first bytes, and among JSON, CBOR and MessagePack by what the document looks like: an object or
+array is SenML, Telegraf's, ThingsBoard's, Sparkplug's or a notification of a Shelly where all of it is, else plain.
+"""
 
 from __future__ import annotations
 
-from lstm_stream.ingest.formats import json, value
-from lstm_stream.ingest.formats.sample import Format
-from lstm_stream.ingest.formats.text import trimmed
+from collections.abc import Callable
+from typing import Any
 
-FORMATS: dict[str, Format] = {"json": json.decode, "value": value.decode}
+from lstm_stream.ingest.formats import (
+    cbor,
+    influx,
+    json,
+    msgpack,
+    senml,
+    shelly,
+    sparkplug,
+    telegraf,
+    thingsboard,
+    value,
+)
+from lstm_stream.ingest.formats.sample import Format, Options, Sample
+from lstm_stream.ingest.formats.text import trimmed
+from lstm_stream.records import Rejection
+
+FORMATS: dict[str, Format] = {
+    "json": json.decode,
+    "value": value.decode,
+    "influx": influx.decode,
+    "senml": senml.decode,
+    "telegraf": telegraf.decode,
+    "thingsboard": thingsboard.decode,
+    "sparkplug": sparkplug.decode,
+    "shelly": shelly.decode,
+    "cbor": cbor.decode,
+    "msgpack": msgpack.decode,
+}
 """By the name that a source's `format` gives."""
+
+_PARSERS: dict[str, Callable[[bytes, int], Any]] = {"json": json.parse, "cbor": cbor.parse, "msgpack": msgpack.parse}
+_OPENING = b"{["
+_FLOATS = {(0xF9, 3): "cbor", (0xFA, 5): "cbor", (0xFB, 9): "cbor", (0xCA, 5): "msgpack", (0xCB, 9): "msgpack"}
+
+
+def decode(payload: bytes, options: Options) -> tuple[str, list[Sample | Rejection]]:
+    """The format that `auto` takes a payload for, and what is in it."""
+    encoding = recognise(payload)
+    if encoding not in _PARSERS:
+        return encoding, FORMATS[encoding](payload, options)
+    document = _PARSERS[encoding](payload, options.depth)
+    if isinstance(document, Rejection):
+        return encoding, [document]
+    shape = _shape(document)
+    if shape == encoding:
+        return encoding, json.from_document(document, options)
+    name = shape if encoding == "json" else encoding if shape == "json" else f"{shape} ({encoding})"
+    return name, _SHAPES[shape](document, options)
 
 
 def recognise(payload: bytes) -> str:
-    """The format that `auto` takes a payload for."""
-    return "json" if trimmed(payload[:100])[:1] in (b"{", b"[") else "value"
+    """How a payload is encoded: json, cbor, msgpack, sparkplug (protobuf), influx, or else a plain value."""
+    first = payload[0] if payload else 0
+    if not 0x20 < first < 0x80:
+        if first >= 0x80 or first == 0x08:
+            found = _recognised_binary(payload)
+            if found is not None:
+                return found
+        first = (trimmed(payload[:100]) or b"\0")[0]
+    if first in _OPENING:
+        return "json"
+    return "influx" if b"=" in payload and _is_influx(payload) else "value"
+
+
+def _is_influx(payload: bytes) -> bool:
+    return influx.looks_like(trimmed(payload).decode("utf-8", "replace"))
+
+
+def _recognised_binary(payload: bytes) -> str | None:
+    """None where it is text, as far as one can tell."""
+    first = payload[0]
+    if first == 0x08:  # field 1, the timestamp; as text a backspace
+        return "sparkplug" if len(payload) > 2 and not isinstance(sparkplug.parse(payload, 1), Rejection) else None
+    if 0xA0 <= first <= 0xBF or payload.startswith(b"\xd9\xd9\xf7"):
+        return "cbor"
+    if 0x80 <= first <= 0x9F:  # an array of CBOR or a map or array of MessagePack
+        return "msgpack" if isinstance(cbor.parse(payload, 100), Rejection) else "cbor"
+    if 0xDC <= first <= 0xDF and len(payload) > 1 and not 0x80 <= payload[1] <= 0xBF:  # else UTF-8
+        return "msgpack"
+    return _FLOATS.get((first, len(payload)))
+
+
+def _shape(document: Any) -> str:
+    """What a document looks like: the name of the format that reads it."""
+    if type(document) is dict:
+        if "fields" in document or "metrics" in document or "values" in document or "params" in document:
+            return _shape_of_object(document)
+        for first in document.values():  # of plain objects it is hardly ever a list
+            return "thingsboard" if type(first) is list and thingsboard.fits(document) else "json"
+    elif type(document) is list:
+        return "senml" if senml.fits(document) else "thingsboard" if thingsboard.fits(document) else "json"
+    return "json"
+
+
+def _shape_of_object(document: dict[str, Any]) -> str:
+    kinds = {"telegraf": telegraf, "thingsboard": thingsboard, "sparkplug": sparkplug, "shelly": shelly}
+    return next((name for name, kind in kinds.items() if kind.fits(document)), "json")
+
+
+def _sparkplug(document: Any, options: Options) -> list[Sample | Rejection]:
+    return sparkplug.resolved(sparkplug.from_document(document), options)
+
+
+_SHAPES: dict[str, Callable[[Any, Options], list[Sample | Rejection]]] = {
+    "json": json.from_document,
+    "senml": senml.from_document,
+    "telegraf": telegraf.from_document,
+    "thingsboard": thingsboard.from_document,
+    "sparkplug": _sparkplug,
+    "shelly": shelly.from_document,
+}

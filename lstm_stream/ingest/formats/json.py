@@ -20,8 +20,8 @@ from typing import Any
 
 import orjson
 
-from lstm_stream.ingest.formats.sample import Options, Sample
-from lstm_stream.ingest.formats.text import as_number, trimmed
+from lstm_stream.ingest.formats.sample import NO_NAMES, Options, Sample
+from lstm_stream.ingest.formats.text import as_number, as_said, trimmed
 from lstm_stream.ingest.formats.value import CHANNEL
 from lstm_stream.ingest.shown import shown
 from lstm_stream.ingest.timestamps import parse_time
@@ -44,16 +44,26 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 def decode(payload: bytes, options: Options) -> list[Sample | Rejection]:
     """The samples of a JSON payload, in order."""
+    document = parse(payload, options.depth)
+    return [document] if isinstance(document, Rejection) else from_document(document, options)
+
+
+def parse(payload: bytes, depth: int) -> Any:
+    """The document in a payload, or a Rejection."""
     payload = trimmed(payload)
-    if _deeper(payload, options.depth):
-        detail = f"the JSON is nested more than {options.depth} deep (limits.depth); send it flatter"
-        return [Rejection(Reason.TOO_DEEP, detail)]
+    if _deeper(payload, depth):
+        return Rejection(Reason.TOO_DEEP, f"the JSON is nested more than {depth} deep (limits.depth); send it flatter")
     try:
-        document = _parsed(payload)
+        return _parsed(payload)
     except ValueError as error:
-        return [Rejection(Reason.MALFORMED, f"not JSON: {error}")]
-    records = document if isinstance(document, list) else [document]
-    return [_sample(record, options) for record in records]
+        return Rejection(Reason.MALFORMED, f"not JSON: {error}")
+
+
+def from_document(document: Any, options: Options) -> list[Sample | Rejection]:
+    """The samples of a document, in order."""
+    if isinstance(document, list):
+        return [sample(record, options) for record in document]
+    return [sample(document, options)]
 
 
 def _deeper(payload: bytes, depth: int) -> bool:
@@ -83,7 +93,8 @@ def _integer(text: str) -> int | float:
     return int(text) if len(text) <= 20 else float(text)  # as orjson: no integers beyond 64 bits
 
 
-def _sample(record: Any, options: Options) -> Sample | Rejection:
+def sample(record: Any, options: Options) -> Sample | Rejection:
+    """The sample of one object or number."""
     if isinstance(record, list):
         return Rejection(Reason.NO_CHANNELS, "an array within the array; make each sample an object or a number")
     leaves: dict[str, Any] = {}
@@ -91,12 +102,44 @@ def _sample(record: Any, options: Options) -> Sample | Rejection:
         _flatten(record, "", options.separator, leaves)
     else:
         leaves[CHANNEL] = record
+    names = _names_in(leaves, options.fields) if options.fields else NO_NAMES
     try:
         field, time = _take_time(leaves, options)
     except ValueError as error:
         return Rejection(Reason.BAD_TIMESTAMP, str(error))
-    numbers = ((name, as_number(value)) for name, value in leaves.items())
-    return Sample(time, {name: number for name, number in numbers if number is not None}, field)
+    if options.root is not None:
+        leaves = _below(options.root, leaves, options.separator)
+        if not leaves:
+            return Rejection(Reason.NO_CHANNELS, f"nothing at {shown(options.root)} (the source's root)")
+    return Sample(time, numbers(leaves, options), field, None, names)
+
+
+def values_of(record: dict[str, Any], options: Options) -> dict[str, float]:
+    """The channels of an object that holds nothing but channels."""
+    leaves: dict[str, Any] = {}
+    _flatten(record, "", options.separator, leaves)
+    return numbers(leaves, options)
+
+
+def numbers(leaves: dict[str, Any], options: Options) -> dict[str, float]:
+    """The leaves that are numbers, or stand for one."""
+    found = {name: number for name, value in leaves.items() if (number := as_number(value)) is not None}
+    if options.words or options.units:
+        said = ((name, as_said(value, options)) for name, value in leaves.items() if name not in found)
+        found.update((name, number) for name, number in said if number is not None)
+    return found
+
+
+def _names_in(leaves: dict[str, Any], fields: tuple[str, ...]) -> dict[str, str]:
+    found = ((name, leaves.get(name)) for name in fields)
+    return {name: str(value) for name, value in found if isinstance(value, (str, int, float)) and value != ""}
+
+
+def _below(root: str, leaves: dict[str, Any], separator: str) -> dict[str, Any]:
+    if root in leaves:
+        return {CHANNEL: leaves[root]}
+    start = root + separator
+    return {name[len(start) :]: value for name, value in leaves.items() if name.startswith(start)}
 
 
 def _flatten(branch: dict[str, Any], prefix: str, separator: str, leaves: dict[str, Any]) -> None:
@@ -117,12 +160,14 @@ def _take_time(leaves: dict[str, Any], options: Options) -> tuple[str | None, fl
     field = options.time_field
     if field is not None:
         fields = [field]
-        if leaves.get(field) is None:
+        if leaves.get(field) is None and options.time_trusted:
             raise ValueError(f"no field {shown(field)} (timestamp.field); the fields are {_names(leaves)}")
     else:
-        fields = sorted((name for name in leaves if name.lower() in _RANK), key=lambda name: _RANK[name.lower()])
-    values = [(name, value) for name in fields if (value := leaves.pop(name)) is not None]
-    if not values:
+        fields = [name for name in leaves if name.lower() in _RANK]
+        if len(fields) > 1:
+            fields.sort(key=lambda name: _RANK[name.lower()])
+    values = [(name, value) for name in fields if (value := leaves.pop(name, None)) is not None]
+    if not values or not options.time_trusted:
         return None, None
     field, value = values[0]
     try:

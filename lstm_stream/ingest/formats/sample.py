@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from lstm_stream.records import Rejection
 
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
+
 
 class Sample(NamedTuple):
-    """One sample as the payload tells it: its channels, all finite, and perhaps its time."""
+    """One sample as the payload tells it: its channels, all finite, and perhaps its time and whose it is."""
 
     time: float | None  # unix s; None where the payload does not say
     values: dict[str, float]  # by channel
     time_field: str | None = None  # the key that held the time
+    device: str | None = None  # where the format has a place for it
+    names: Mapping[str, str] = NO_NAMES  # fields that templates may use
+    since_arrival: float | None = None  # s, mostly negative: a time relative to the message's arrival
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,11 @@ class Options:
     time_field: str | None = None  # None: the usual names
     time_unit: str = "auto"  # as parse_time takes it
     depth: int = 16  # deepest nesting
+    time_trusted: bool = True  # False: the time is taken out of the payload and not used
+    root: str | None = None  # the part of a payload that holds the channels
+    fields: tuple[str, ...] = ()  # of the payload, that templates use
+    words: Mapping[str, float] = field(default_factory=dict)  # in lower case
+    units: bool = False  # "21.5 °C" is a number
 
 
 Format = Callable[[bytes, Options], list[Sample | Rejection]]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from lstm_stream.ingest.formats.sample import Options, Sample
-from lstm_stream.ingest.formats.text import as_number, trimmed
+from lstm_stream.ingest.formats.text import as_number, as_said, trimmed
 from lstm_stream.ingest.shown import shown
 from lstm_stream.records import Reason, Rejection
 
 CHANNEL = "value"
 _WORDS = {"on": 1.0, "true": 1.0, "off": 0.0, "false": 0.0}
+_AVAILABILITY = ("online", "offline", "connected", "disconnected")
 
 
 def decode(payload: bytes, options: Options) -> list[Sample | Rejection]:
@@ -17,14 +18,22 @@ def decode(payload: bytes, options: Options) -> list[Sample | Rejection]:
         text = trimmed(payload).decode()
     except UnicodeDecodeError:
         return [Rejection(Reason.MALFORMED, "the payload is not text (UTF-8); send a number or JSON")]
-    if options.time_field is not None:
+    if options.time_field is not None and options.time_trusted:
         detail = f"a plain number has no field {shown(options.time_field)}; remove timestamp.field, or send JSON"
         return [Rejection(Reason.BAD_TIMESTAMP, detail)]
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1]
-    number = _WORDS.get(text.lower()) if len(text) < 6 else None
+    number = as_number(text)
     if number is None:
-        number = as_number(text)
+        number = as_said(text, options)
     if number is None:
-        return [Rejection(Reason.NO_CHANNELS, f"{shown(text)} is not a finite number; send one, ON, OFF, or JSON")]
+        number = _WORDS.get(text.lower()) if len(text) < 6 else None
+    if number is None:
+        return [Rejection(Reason.NO_CHANNELS, f"{shown(text)} is not a finite number{_advice(text)}")]
     return [Sample(None, {CHANNEL: number})]
+
+
+def _advice(text: str) -> str:
+    if text.lower() in _AVAILABILITY:
+        return "; send one, ON, OFF, or JSON; does it tell whether a device is there? List the topic in availability"
+    return "; send one, ON, OFF, or JSON, or list what it stands for in the source's words"

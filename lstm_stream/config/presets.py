@@ -1,0 +1,127 @@
+"""Presets: what sources say of well-known kinds of devices. Data only; a preset is the YAML of a source.
+
+Each follows what its makers document; see the table in docs/formats.md. Excluded are what merely counts up (energy
+totals, uptimes: name them in `counters` to watch their rates), configuration, and what controls the device.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_ON_OFF = {"on": 1.0, "off": 0.0}
+_OPEN_CLOSED = {"open": 1.0, "opened": 1.0, "close": 0.0, "closed": 0.0}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "tasmota": {
+        "topic": ["tele/{sensor}/SENSOR", "tele/{sensor}/STATE", "{sensor}/tele/SENSOR", "{sensor}/tele/STATE"],
+        "availability": ["tele/{sensor}/LWT", "{sensor}/tele/LWT"],
+        "timestamp": {"trust": False},  # Time is local time without a zone
+        "words": _ON_OFF,
+        "exclude": [
+            *("*.Total", "*.Total.*", "*.Yesterday", "*.Yesterday.*", "*.Today", "*.Today.*", "*.Period", "*.Energy"),
+            *(
+                "UptimeSec",
+                "MqttCount",
+                "Sleep",
+                "Wifi.AP",
+                "Wifi.Channel",
+                "Wifi.LinkCount",
+                "*.Id",
+                "*TotalStartTime",
+            ),
+            *("*TotalStartTime", "Berry.*", "COUNTER.*", "*.Endpoint", "*.Device"),
+        ],
+        "join": 2.0,
+    },
+    "zigbee2mqtt": {
+        "topic": "zigbee2mqtt/{sensor#}",  # friendly names may have slashes
+        "ignore": ["zigbee2mqtt/bridge/*", "zigbee2mqtt/*/set", "zigbee2mqtt/*/set/*", "zigbee2mqtt/*/get*"],
+        "availability": ["zigbee2mqtt/{sensor#}/availability", "zigbee2mqtt/bridge/state"],
+        "words": {**_ON_OFF, **_OPEN_CLOSED},
+        "exclude": ["update*", "device.*", "*_id", "energy", "consumption", "produced_energy", "elapsed"],
+    },
+    "shelly": {  # first generation
+        "topic": ["shellies/{sensor}/sensor/{channel}", "shellies/{sensor}/{channel#}"],
+        "ignore": [
+            *("shellies/*/announce", "shellies/*/info", "shellies/*/command*", "shellies/*/input_event/*"),
+            *("shellies/*/status", "shellies/*/settings*"),
+        ],
+        "availability": ["shellies/{sensor}/online"],
+        "words": _OPEN_CLOSED,
+        "exclude": ["*energy", "*returned_energy", "*/total", "*/total_returned"],
+        "join": 2.0,
+    },
+    "shelly-gen2": {  # and later ones: Plus, Pro, Gen3, Gen4
+        "topic": [
+            *("{sensor}/status/{channel}", "shellies/{sensor}/status/{channel}"),
+            *("{sensor}/events/rpc", "shellies/{sensor}/events/rpc"),
+        ],
+        "availability": ["{sensor}/online", "shellies/{sensor}/online"],
+        "exclude": [
+            *(
+                "*.id",
+                "sys.*",
+                "cloud.*",
+                "mqtt.*",
+                "ws.*",
+                "ble.*",
+                "*aenergy.*",
+                "*_energy.*",
+                "emdata:*",
+                "em1data:*",
+            ),
+            *("*.counts.*", "*_ts", "*_at", "*.unixtime", "script:*", "*.transition.*", "*.timer_duration"),
+        ],
+        "join": 2.0,
+    },
+    "esphome": {
+        "topic": ["esphome/{sensor}/{component}/{channel}/state", "{sensor}/{component}/{channel}/state"],
+        "availability": ["esphome/{sensor}/status", "{sensor}/status"],
+        "ignore": ["*/text_sensor/*/state", "*/select/*/state", "*/text/*/state", "*/datetime/*/state"],
+        "words": {**_ON_OFF, **_OPEN_CLOSED, "locked": 1.0, "unlocked": 0.0},
+        "join": 2.0,
+    },
+    "homeassistant-statestream": {
+        "topic": "homeassistant/{domain}/{entity}/{channel}",
+        "ignore": ["homeassistant/*/last_updated", "homeassistant/*/last_changed", "homeassistant/*/config"],
+        "availability": ["homeassistant/status"],
+        "sensor": "{domain}.{entity}",
+        "words": {**_ON_OFF, **_OPEN_CLOSED, "home": 1.0, "not_home": 0.0, "locked": 1.0, "unlocked": 0.0},
+        "exclude": ["supported_features", "*min_mireds", "*max_mireds", "*_step"],
+        "join": 2.0,
+    },
+    "telegraf": {
+        "topic": ["telegraf/{sensor}/{plugin}", "telegraf/{plugin}/{sensor}/{channel#}", "telegraf/{sensor}"],
+        "ignore": ["telegraf/*/$*"],  # homie's descriptions
+        "sensor": "{payload.source|payload.host|sensor}",
+        "format": "telegraf",
+        "join": 2.0,
+    },
+    "thingsboard": {
+        "topic": ["v1/devices/{sensor}/telemetry", "v1/{sensor}/telemetry"],
+        "format": "thingsboard",
+    },
+    "sparkplug": {
+        "topic": "spBv1.0/{group}/{type}/{node#}",
+        "ignore": ["spBv1.0/*/NCMD/*", "spBv1.0/*/DCMD/*"],
+        "availability": ["spBv1.0/STATE/{host}", "STATE/{host}"],
+        "sensor": "{group}/{node}",
+        "format": "sparkplug",
+        "exclude": ["Properties/*", "Node Info/*", "Device Info/*"],
+    },
+    "ttn": {  # The Things Stack, version 3
+        "topic": "v3/{application}/devices/{sensor}/up",
+        "root": "uplink_message.decoded_payload",
+    },
+    "chirpstack": {  # 3 and 4
+        "topic": "application/{application}/device/{sensor}/event/up",
+        "root": "object",
+    },
+    "aws-shadow": {
+        "topic": [
+            *("$aws/things/{sensor}/shadow/update", "$aws/things/{sensor}/shadow/update/accepted"),
+            *("$aws/things/{sensor}/shadow/name/+/update", "$aws/things/{sensor}/shadow/name/+/update/accepted"),
+        ],
+        "root": "state.reported",
+    },
+}

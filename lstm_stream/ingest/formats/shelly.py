@@ -1,0 +1,50 @@
+"""Notifications of Shelly devices of the second generation and later (JSON-RPC).
+
+    {"src": "shellyplus1pm-a8", "method": "NotifyStatus", "params": {"ts": 1631266595.44, "switch:0": {"apower": 8.9}}}
+
+The channels are switch:0.apower and so on; the device is `src`. Other methods tell of events and have no channels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lstm_stream.ingest.formats import json
+from lstm_stream.ingest.formats.sample import Options, Sample
+from lstm_stream.ingest.shown import shown
+from lstm_stream.ingest.timestamps import parse_time
+from lstm_stream.records import Reason, Rejection
+
+_STATUS = ("NotifyStatus", "NotifyFullStatus")
+
+
+def fits(document: Any) -> bool:
+    """Whether a JSON document is such a notification."""
+    return (
+        isinstance(document, dict)
+        and str(document.get("method")).startswith("Notify")
+        and isinstance(document.get("params"), dict)
+    )
+
+
+def decode(payload: bytes, options: Options) -> list[Sample | Rejection]:
+    """The sample of a notification, or of a component's status, which is plain JSON."""
+    document = json.parse(payload, options.depth)
+    return [document] if isinstance(document, Rejection) else from_document(document, options)
+
+
+def from_document(document: Any, options: Options) -> list[Sample | Rejection]:
+    """The sample of a notification; any other document is read as plain JSON."""
+    if not fits(document):
+        return json.from_document(document, options)
+    if document["method"] not in _STATUS:
+        return [Rejection(Reason.NO_CHANNELS, f"{shown(document['method'])} tells of an event, not of a status")]
+    params = dict(document["params"])
+    stamp, time = params.pop("ts", None), None
+    if stamp is not None and options.time_trusted:
+        try:
+            time = parse_time(stamp, options.time_unit)
+        except ValueError as error:
+            return [Rejection(Reason.BAD_TIMESTAMP, f"params.ts: {error}")]
+    names = {"src": document["src"]} if isinstance(document.get("src"), str) else {}
+    return [Sample(time, json.values_of(params, options), None if time is None else "params.ts", None, names)]

@@ -1,0 +1,108 @@
+"""Samples joined from pieces: channels of one sensor that come in messages of their own.
+
+    10:00:00.1 temperature ─┐
+    10:00:00.3 humidity    ─┼─▶ one sample of 10:00:00.1, once `hold` has passed; a channel that did not come is absent
+    10:00:00.4 pressure    ─┘
+
+Rules (time: of the piece, from its payload or else its arrival):
+1. A piece joins the open sample of its sensor if its time is within `hold` of the sample's, which is that of its first
+   piece, and its channels are not in it yet.
+2. A sample is closed when `hold` has passed since its first piece arrived, as later arrivals of any sensor tell (or the
+   clock, while none come); when a piece beyond `hold` comes; when a newer value of a channel comes that it has.
+3. A piece of a channel and time that the sample has is a duplicate; one that is older than what is open or was closed
+   is out of order, be it by its own fault or because it came after the sample was closed. Both are counted.
+4. Only times of messages decide: the same messages give the same samples, however they are batched.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+from lstm_stream.records import Reading, Reason, Rejection
+
+Key = tuple[str, str]  # group, sensor
+
+
+@dataclass(slots=True)
+class _Open:
+    """A sample that waits for more."""
+
+    reading: Reading
+    times: dict[str, float]  # of each channel
+    number: int
+
+
+class Join:
+    """The open samples of all sensors, of `most` sensors at most."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open: dict[Key, _Open] = {}
+        self._closed: dict[Key, float] = {}  # time of the latest closed sample
+        self._deadlines: list[tuple[float, int, Key]] = []  # a heap; entries of closed samples are passed over
+        self._number = 0
+
+    def add(self, piece: Reading, arrival: float, hold: float) -> list[Reading | Rejection]:
+        """Take a piece that arrived at `arrival` (unix s). What it closes, and why it is refused, if it is."""
+        key = (piece.group, piece.sensor)
+        waiting = self._open.get(key)
+        if waiting is None:
+            rejection = self._refused(key, piece)
+            if rejection is None:
+                self._begin(key, piece, arrival, hold)
+            return [rejection] if rejection else []
+        start = waiting.reading.time
+        again = [name for name in piece.values if name in waiting.times]
+        if any(waiting.times[name] == piece.time for name in again):
+            detail = f"{piece.sensor!r} already has {again[0]} of this time"
+            return [Rejection(Reason.DUPLICATE, detail)]
+        if piece.time < start - hold or (again and piece.time <= max(start, *(waiting.times[name] for name in again))):
+            return [_late(piece, start)]
+        if again or piece.time > start + hold:
+            closed = self._close(key)
+            self._begin(key, piece, arrival, hold)
+            return [closed]
+        waiting.reading.values.update(piece.values)
+        waiting.times.update(dict.fromkeys(piece.values, piece.time))
+        return []
+
+    def due(self, now: float) -> list[Reading]:
+        """The samples whose time to wait has passed by `now` (unix s), in that order."""
+        result = []
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, number, key = heapq.heappop(self._deadlines)
+            waiting = self._open.get(key)
+            if waiting is not None and waiting.number == number:
+                result.append(self._close(key))
+        return result
+
+    def flush(self) -> list[Reading]:
+        """All open samples, as they are."""
+        return self.due(float("inf"))
+
+    def _refused(self, key: Key, piece: Reading) -> Rejection | None:
+        closed = self._closed.get(key)
+        if closed is None:
+            if len(self._closed) >= self._most:
+                detail = f"{piece.sensor!r} is one sensor too many; raise limits.sensors (now {self._most})"
+                return Rejection(Reason.TOO_MANY_SENSORS, detail)
+            return None
+        return _late(piece, closed) if piece.time <= closed else None
+
+    def _begin(self, key: Key, piece: Reading, arrival: float, hold: float) -> None:
+        self._number += 1
+        sample = piece._replace(values=dict(piece.values))
+        self._open[key] = _Open(sample, dict.fromkeys(piece.values, piece.time), self._number)
+        self._closed.setdefault(key, float("-inf"))
+        heapq.heappush(self._deadlines, (arrival + hold, self._number, key))
+
+    def _close(self, key: Key) -> Reading:
+        sample = self._open.pop(key).reading
+        self._closed[key] = sample.time
+        return sample
+
+
+def _late(piece: Reading, since: float) -> Rejection:
+    detail = f"{piece.sensor!r}: {since - piece.time:.3f} s older than its sample, or came after that was closed"
+    return Rejection(Reason.OUT_OF_ORDER, detail + "; a longer join waits longer")
