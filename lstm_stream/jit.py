@@ -1,7 +1,7 @@
-"""The one way this project compiles a kernel: nogil, cached on disk where that is possible, IEEE-faithful.
+"""The one way this project compiles a kernel: nogil, cached on disk where that is possible, IEEE-exact.
 
 Rule 1: a kernel is a module-level function; a closure over another kernel never hits the disk cache.
-Rule 2: no fastmath beyond contraction: NaN must stay NaN, and a sum must not depend on the compiler's mood.
+Rule 2: no fastmath: NaN must stay NaN, and a sum must not depend on what the compiler fuses where. `simd.fma` fuses.
 Rule 3: Numba's cache does not notice a change in another file: touch the callers of a helper that you change.
 """
 
@@ -15,7 +15,7 @@ import numba
 F = TypeVar("F", bound=Callable[..., object])
 
 # The zero-division check of the default error model blocks vectorisation (FACTS-kernels).
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 def kernel(function: F) -> F:
@@ -31,5 +31,10 @@ def kernel(function: F) -> F:
 
 
 def inline(function: F) -> F:
-    """Compile a helper that only kernels call; it is inlined by LLVM and cached with its callers."""
+    """Compile a small helper that only kernels call: it becomes part of each, and is cached with them."""
+    return cast(F, numba.njit(forceinline=True, **_OPTIONS)(function))
+
+
+def part(function: F) -> F:
+    """Compile a large helper that only kernels call: it stays a function, as compile time grows with nesting."""
     return cast(F, numba.njit(**_OPTIONS)(function))

@@ -113,7 +113,11 @@ class Broker(Section):
 class Model(Section):
     """The LSTM and its training."""
 
-    cell: Literal["standard"] = Field(default="standard", description="Variant of the LSTM cell.")
+    cell: Literal["standard", "peephole", "coupled", "elysium", "ltms"] = Field(
+        default="standard",
+        description="Variant of the LSTM cell: standard, peephole (gates see the cell state), coupled (one gate forgets and "
+        "writes), elysium (the input acts through the gates alone), ltms (gates modulated by the elapsed time).",
+    )
     hidden: int = Field(default=16, ge=1, le=256, description="Hidden units. More cost more, and rarely find more.")
     weights: Literal["own", "shared"] = Field(
         default="own",

@@ -63,7 +63,9 @@ class Detector:
         self._listening_since = -np.inf  # data time before which a silence is ours, not the sensor's; inf: all is
         self._heard = np.zeros(0, np.bool_)  # since then: (S,)
         self.arrays = SlotArrays(fields(len(channels), group), 1)
-        self._initial = params.initial(lstm_shape(len(channels), group), group.model.seed)
+        shape = lstm_shape(len(channels), group)
+        self._cell = params.CELLS[shape.cell].code, shape.hidden
+        self._initial = params.initial(shape, group.model.seed)
         self.learner = Learner(group, self.arrays, trainer)
         if group.model.weights == "shared":
             self.learner = SharedLearner(group, self.arrays, trainer, self.sensors)
@@ -220,7 +222,7 @@ class Detector:
         history.append(
             slot, a.count, time, seen.u, seen.gap, normal, a.past_time, a.past_value, a.past_gap, a.learnable
         )
-        kernels.step_rows(slot, self.learner.weights, seen.x, a.lstm, a.forecast)
+        kernels.step_rows(*self._cell, slot, self.learner.weights, seen.x, a.lstm, a.forecast)
         a.count[slot] += 1
         self.learner.after(slot)
 

@@ -24,6 +24,7 @@ from lstm_stream.config import Group, Retraining
 from lstm_stream.detect.history import sequence
 from lstm_stream.detect.state import SlotArrays, lstm_shape, shared_fields
 from lstm_stream.lstm import kernels, training
+from lstm_stream.lstm.params import CELLS
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Job(NamedTuple):
     weights: NDArray[np.float32]  # (P,)
     x: NDArray[np.float32]  # (B, N, I)
     target: NDArray[np.float32]  # (B, N, D)
-    hidden: int
+    cell: tuple[int, int]  # code and hidden units, as the kernels take them
     settings: Retraining
 
 
@@ -67,9 +68,9 @@ def train(job: Job) -> Round:
     if np.isfinite(job.target[:, split:]).sum() < MINIMUM:
         return Round("rejected", time.perf_counter() - began)
     s, challenger = job.settings, job.weights.copy()
-    training.train(challenger, job.x[:, :split], job.target[:, :split], job.hidden, s.epochs, s.learning_rate, s.clip)
-    champion_loss = training.evaluate(job.weights, job.x, job.target, job.hidden, split)
-    challenger_loss = training.evaluate(challenger, job.x, job.target, job.hidden, split)
+    training.train(*job.cell, challenger, job.x[:, :split], job.target[:, :split], s.epochs, s.learning_rate, s.clip)
+    champion_loss = training.evaluate(*job.cell, job.weights, job.x, job.target, split)
+    challenger_loss = training.evaluate(*job.cell, challenger, job.x, job.target, split)
     better = challenger_loss <= champion_loss  # False for NaN
     return Round(
         "adopted" if better else "rejected",
@@ -108,7 +109,7 @@ class Learner:
 
     def __init__(self, group: Group, arrays: SlotArrays, trainer: Trainer) -> None:
         self._settings = group.retraining
-        self._hidden = group.model.hidden
+        self._cell = CELLS[group.model.cell].code, group.model.hidden
         self._arrays = arrays
         self._trainer = trainer
         self._under_way: dict[int, Future[Round]] = {}
@@ -164,7 +165,7 @@ class Learner:
 
     def _job(self, slot: int, stop: int) -> Job:
         x, target = self._sequence(slot, max(0, stop - self._settings.history), stop)
-        return Job(self.weights[slot].copy(), x[None], target[None], self._hidden, self._settings)
+        return Job(self.weights[slot].copy(), x[None], target[None], self._cell, self._settings)
 
     def _sequence(self, slot: int, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         a = self._arrays
@@ -187,7 +188,7 @@ class Learner:
         x, _ = self._sequence(slot, max(0, count - min(REBUILD, a.past_time.shape[1])), count)
         forecast = np.empty((len(x), a.forecast.shape[1]), np.float32)
         a.lstm[slot] = 0
-        kernels.run_sequence(self._weights_of(slot), x, a.lstm[slot], forecast)
+        kernels.run_sequence(*self._cell, self._weights_of(slot), x, a.lstm[slot], forecast)
         a.forecast[slot] = forecast[-1]
 
 
@@ -201,8 +202,7 @@ class SharedLearner(Learner):
     def __init__(self, group: Group, arrays: SlotArrays, trainer: Trainer, sensors: Sequence[str | None]) -> None:
         super().__init__(group, arrays, trainer)
         self._sensors = sensors  # by slot
-        size = lstm_shape(arrays.forecast.shape[1], group).size
-        self.common = SlotArrays(shared_fields(size), 1)
+        self.common = SlotArrays(shared_fields(lstm_shape(arrays.forecast.shape[1], group)), 1)
         self._round: Future[Round] | None = None
 
     @property
@@ -293,7 +293,7 @@ class SharedLearner(Learner):
         pooled_target = np.full((len(windows), length, channels), np.nan, np.float32)
         for k, (x, target) in enumerate(windows):
             pooled_x[k, length - len(x) :], pooled_target[k, length - len(x) :] = x, target
-        return Job(self.weights[0].copy(), pooled_x, pooled_target, self._hidden, self._settings)
+        return Job(self.weights[0].copy(), pooled_x, pooled_target, self._cell, self._settings)
 
 
 def collect(future: Future[Round], patience: float) -> Round:

@@ -18,7 +18,7 @@ from lstm_stream.detect.calibration import AT_FIRST, BINS, FIT, QUARANTINE
 from lstm_stream.detect.inputs import TERMS, input_count
 from lstm_stream.lstm.params import Shape
 
-VERSION = 1  # raise it when a field's meaning changes while its name and shape stay
+VERSION = 2  # raise it when a field's meaning changes while its name and shape stay
 CALIBRATED = 4  # forecast, burst, level, and their combination
 
 
@@ -29,17 +29,19 @@ class FieldSpec(NamedTuple):
     dtype: str
     shape: tuple[int, ...] = ()
     fill: float = 0.0
+    meaning: str = ""  # what its numbers are, where name and shape do not tell; another meaning is another layout
 
 
 def lstm_shape(channels: int, group: Group) -> Shape:
     """The network of a group with that many channels."""
-    return Shape(input_count(channels), group.model.hidden, channels)
+    return Shape(input_count(channels), group.model.hidden, channels, group.model.cell)
 
 
 def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
     """The arrays of a group with D channels; R is the length of the history ring."""
     d, ring = channels, group.retraining.history + group.retraining.lag
-    own = (FieldSpec("weights", "f4", (lstm_shape(d, group).size,)),) if group.model.weights == "own" else ()
+    network = lstm_shape(d, group)
+    own = (_weights(network),) if group.model.weights == "own" else ()
     return (
         FieldSpec("count", "i8"),  # samples processed
         FieldSpec("time", "f8", (), -np.inf),  # of the last sample, unix s
@@ -52,7 +54,7 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
         FieldSpec("last", "f8", (d,), np.nan),  # last scaled value
         FieldSpec("raw", "f8", (d,), np.nan),  # last value, for the freeze test
         # LSTM
-        FieldSpec("lstm", "f4", (2 * group.model.hidden,)),  # [h | c]
+        FieldSpec("lstm", "f4", (2 * network.width,), meaning=network.cell),  # [h | c]
         FieldSpec("forecast", "f4", (d,), np.nan),  # scaled, awaits its observation
         FieldSpec("generation", "i4"),
         FieldSpec("adopt_at", "i8", (), -1),  # the count at which the round under way is adopted
@@ -92,18 +94,22 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
     )
 
 
-def shared_fields(size: int) -> tuple[FieldSpec, ...]:
-    """What a group with shared weights (P = size) keeps once for all its sensors."""
+def shared_fields(network: Shape) -> tuple[FieldSpec, ...]:
+    """What a group with shared weights keeps once for all its sensors."""
     return (
-        FieldSpec("weights", "f4", (size,)),
+        _weights(network),
         FieldSpec("generation", "i4"),
         FieldSpec("total", "i8"),  # samples of the group
         FieldSpec("rounds", "i8"),  # started
         FieldSpec("next_round", "i8", (), 1),  # the total at which the next round starts; a boundary of batches
         FieldSpec("adopt_at", "i8", (), -1),  # ... and the one under way is adopted
         FieldSpec("settled", "i1"),  # whether its outcome is known, and which
-        FieldSpec("challenger", "f4", (size,)),
+        FieldSpec("challenger", "f4", (network.size,)),
     )
+
+
+def _weights(network: Shape) -> FieldSpec:
+    return FieldSpec("weights", "f4", (network.size,), meaning=network.cell)
 
 
 class SlotArrays:
@@ -158,5 +164,5 @@ class SlotArrays:
     @property
     def signature(self) -> str:
         """Names the layout: equal signatures mean that packed sensors can be exchanged."""
-        text = ";".join(f"{s.name}:{s.dtype}:{s.shape}" for s in self.specs)
+        text = ";".join(f"{s.name}:{s.dtype}:{s.shape}:{s.meaning}" for s in self.specs)
         return f"v{VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
