@@ -6,9 +6,11 @@ import multiprocessing
 import os
 import queue
 import signal
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
+from contextlib import ExitStack, contextmanager
 from typing import Protocol, TypeVar
 
 from lstm_stream.replay import Advance, progress
@@ -43,9 +45,11 @@ def each(work: Work[Job, Result], jobs: Sequence[Job], count: int, total: int, l
 
 def _spread(work: Work[Job, Result], jobs: Sequence[Job], count: int, advance: Advance | None) -> list[Result]:
     context = multiprocessing.get_context("spawn")  # a fork would copy threads that do not run in it
-    with context.Manager() as manager, ProcessPoolExecutor(count, context, _ignore_interrupts) as pool:
-        news = manager.Queue()
-        futures = [pool.submit(_report, work, job, news.put) for job in jobs]
+    with ExitStack() as stack:
+        with _deaf():
+            news = stack.enter_context(context.Manager()).Queue()
+            pool = stack.enter_context(ProcessPoolExecutor(count, context))
+            futures = [pool.submit(_report, work, job, news.put) for job in jobs]
         try:
             _follow(futures, news, advance)
             return [future.result() for future in futures]
@@ -60,9 +64,17 @@ def _report(work: Work[Job, Result], job: Job, advance: Advance) -> Result:
     return work(job, advance)
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches the whole process group; the first process ends the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes started here never hear of Ctrl-C, which reaches the whole group: the first process ends the others."""
+    if threading.current_thread() is not threading.main_thread():  # no other may change what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _follow(futures: Sequence[Future[Result]], news: queue.Queue[int], advance: Advance | None) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_stream.config import Config, Group
-from lstm_stream.evaluate.parallel import balanced
+from lstm_stream.evaluate.parallel import balanced, each
 from lstm_stream.evaluate.watch import Stream, watch
 from lstm_stream.ingest.timestamps import parse_time
 from lstm_stream.recording import Recording, Row
@@ -72,3 +73,8 @@ def test_parts_hold_everything_once_and_are_about_as_large(sizes: list[int], cou
     assert len(parts) == min(count, len(sizes))
     loads = [sum(sizes[item] for item in part) for part in parts]
     assert max(loads, default=0) - min(loads, default=0) <= max(sizes, default=0)
+
+
+def test_what_goes_wrong_in_a_process_is_raised_here() -> None:
+    with pytest.raises(TypeError, match="divmod"):
+        each(divmod, [1, 2], 2, 2, "nothing")  # divmod(1, advance)
