@@ -5,7 +5,7 @@ Needs matplotlib (extra `plot`); in the style of outputs/plot.py, and as determi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from lstm_stream.evaluate import nab, skab
 from lstm_stream.outputs.panels import ALARM, INK, SOFT, WARMUP
 from lstm_stream.outputs.plot import STYLE, save
 
-BUCKETS = 500  # of a strip: its lowest and highest value each
+BUCKETS, MEANS = 500, 110  # points of a strip with one channel, with several
 WINDOW, FOUND = "#f0b429", "#2f9e44"
 WIDTH = 12.0  # inches
 STRIP, APART, COLUMNS = 0.55, 0.32, 2  # height, room above, strips beside one another
@@ -95,8 +95,7 @@ def _strip_legend(figure: Figure, height: float) -> None:
 
 def _strip(axes: Axes, strip: Strip) -> None:
     rows = len(strip.values)
-    for x, low, high in _envelopes(strip.values):
-        axes.fill_between(x, low, high, color=INK, alpha=0.75, lw=0.5, zorder=2)
+    _signal(axes, strip.values)
     axes.axvspan(0, strip.training, color=WARMUP, lw=0, zorder=0)
     inside = np.zeros(rows, np.bool_)
     for first, last in strip.windows:
@@ -115,16 +114,26 @@ def _strip(axes: Axes, strip: Strip) -> None:
     axes.annotate(strip.note, (1, 1), (0, 9), "axes fraction", "offset points", fontsize=7, color=SOFT, ha="right")
 
 
-def _envelopes(
-    values: NDArray[np.float64],
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]:
-    """Of each channel, scaled to 0..1: the lowest and highest of each bucket."""
-    edges = np.linspace(0, len(values), min(BUCKETS, len(values)) + 1).astype(int)[:-1]
-    for column in values.T:
-        lowest, highest = np.nanmin(column), np.nanmax(column)
-        scaled = np.nan_to_num((column - lowest) / ((highest - lowest) or 1.0), nan=0.0)
-        low, high = np.minimum.reduceat(scaled, edges), np.maximum.reduceat(scaled, edges)
-        yield edges.astype(np.float64), low, np.maximum(high, low + 0.01)
+def _signal(axes: Axes, values: NDArray[np.float64]) -> None:
+    """One channel with its lowest and highest value everywhere; of several the means, which is where faults show."""
+    alone = values.shape[1] == 1
+    edges = np.linspace(0, len(values), min(BUCKETS if alone else MEANS, len(values)) + 1).astype(int)[:-1]
+    counts = np.diff(np.r_[edges, len(values)])
+    for number, column in enumerate(values.T):
+        known = np.nan_to_num(column, nan=np.nanmean(column))
+        if alone:
+            low, high = np.minimum.reduceat(known, edges), np.maximum.reduceat(known, edges)
+            bottom, top = low.min(), high.max()
+            axes.fill_between(
+                edges, _scaled(low, bottom, top), _scaled(high, bottom, top) + 0.01, color=INK, alpha=0.75, lw=0.5
+            )
+        else:
+            mean = np.add.reduceat(known, edges) / counts
+            axes.plot(edges, _scaled(mean, mean.min(), mean.max()), color=f"C{number}", lw=0.7, zorder=2)
+
+
+def _scaled(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    return (values - low) / ((high - low) or 1.0)
 
 
 def spans(flags: Bools) -> list[tuple[int, int]]:
