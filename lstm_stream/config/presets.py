@@ -43,7 +43,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "shelly": {  # first generation
         "topic": ["shellies/{sensor}/sensor/{channel}", "shellies/{sensor}/{channel#}"],
         "ignore": [
-            *("shellies/*/announce", "shellies/*/info", "shellies/*/command*", "shellies/*/input_event/*"),
+            *("shellies/*announce", "shellies/*/info", "shellies/*command*", "shellies/*/input_event/*"),
             *("shellies/*/status", "shellies/*/settings*"),
         ],
         "availability": ["shellies/{sensor}/online"],

@@ -133,7 +133,7 @@ def template_parts(template: str) -> tuple[Part, ...]:
     """The pieces of a template such as `{site}-{payload.id|sensor}`; ValueError says what would be right."""
     pieces = re.split(r"\{([^{}]*)\}", template)
     if any("{" in text or "}" in text for text in pieces[::2]):
-        raise ValueError("has a brace that is not part of a name; write names like {sensor}")
+        raise ValueError("has a brace that is not part of a name; write names like {sensor} or {payload.id}")
     parts = []
     for text, choice in zip_longest(pieces[::2], pieces[1::2]):
         if text:

@@ -129,7 +129,7 @@ class Decoder:
         if not items:
             items = [Rejection(Reason.NO_CHANNELS, "an empty array; send at least one sample")]
         for item in items:
-            result = self._reading(item, target, message, items)
+            result = self._reading(item, target, message, alone=len(items) == 1)
             if isinstance(result, Rejection):
                 seen.rejections.append(result._replace(topic=message.topic))
             else:
@@ -156,7 +156,7 @@ class Decoder:
         return route.format, FORMATS[route.format](payload, route.options)
 
     def _reading(
-        self, item: Sample | Rejection, target: _Target, message: Message, items: Sequence[Sample | Rejection]
+        self, item: Sample | Rejection, target: _Target, message: Message, *, alone: bool
     ) -> Reading | Rejection:
         if isinstance(item, Rejection):
             return item
@@ -175,7 +175,7 @@ class Decoder:
         if time is None:
             if message.retain:
                 return Rejection(Reason.RETAINED, "a retained message of unknown age; send a timestamp in the payload")
-            if item.since_arrival is None and not _alone(item, items):
+            if item.since_arrival is None and not alone:
                 detail = "several samples in one message, and this one has no time; give each its own timestamp"
                 return Rejection(Reason.BAD_TIMESTAMP, detail)
             time = message.time + (item.since_arrival or 0.0)
@@ -197,15 +197,13 @@ class Decoder:
             if quiet is not None:
                 return _Target(route, quiet.text, {}, quiet="availability")
             pattern, levels = _first_match(route.patterns, topic)
-            if pattern is None:
-                continue
-            try:
-                target = _target(route, pattern, levels, topic)
-            except ValueError as error:
-                return Rejection(Reason.BAD_SENSOR, str(error), topic)
-            if not route.ignored.takes(topic):
-                return target
-            ignored = ignored or target._replace(quiet="ignored", sensor=target.sensor or levels.get("sensor"))
+            if route.ignored.takes(topic):
+                ignored = ignored or _ignored(route, pattern, levels)
+            elif pattern is not None:
+                try:
+                    return _target(route, pattern, levels, topic)
+                except ValueError as error:
+                    return Rejection(Reason.BAD_SENSOR, str(error), topic)
         return ignored or Rejection(Reason.UNKNOWN_TOPIC, self._unknown(topic), topic)
 
     def _unknown(self, topic: str) -> str:
@@ -265,6 +263,15 @@ def _target(route: _Route, pattern: Pattern, levels: dict[str, str], topic: str)
     return _Target(route, pattern.text, levels, sensor, channel, edge)
 
 
+def _ignored(route: _Route, pattern: Pattern | None, levels: dict[str, str]) -> _Target:
+    """A topic that a source leaves out, with the sensor it would be of, as far as its levels tell."""
+    try:
+        sensor = check_name(route.sensor.render(levels, NO_NAMES))
+    except ValueError:
+        sensor = levels.get("sensor")
+    return _Target(route, (pattern or route.patterns[0]).text, levels, sensor, quiet="ignored")
+
+
 def _sensor(sample: Sample, target: _Target) -> str:
     """Whose a sample is, where the payload has a say in it. Raises ValueError."""
     if target.route.source.sensor is None and sample.device is not None:
@@ -282,13 +289,6 @@ def _named(sample: Sample, target: _Target) -> dict[str, float]:
         return sample.values
     separator = target.route.options.separator
     return {start if name == CHANNEL else start + separator + name: value for name, value in sample.values.items()}
-
-
-def _alone(item: Sample, items: Sequence[Sample | Rejection]) -> bool:
-    """Whether a sample without a time shares its message with no other of its device."""
-    if len(items) == 1:
-        return True
-    return item.device is not None and sum(getattr(other, "device", item.device) == item.device for other in items) == 1
 
 
 def _merged(readings: list[Reading], most: int) -> list[Reading]:

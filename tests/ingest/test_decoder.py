@@ -54,7 +54,7 @@ def test_golden(case: Path) -> None:
     sources = given_.get("sources", [{"topic": "{sensor}"}])
     decoder = _decoder(*sources, **given_.get("limits", {}))
     seen = decoder.explain(Message(given_["topic"], payload, ARRIVAL, given_.get("retain", False)))
-    for key in ("source", "sensor", "group", "format", "time_source"):
+    for key in ("source", "sensor", "group", "format", "quiet", "time_source"):
         if key in expected:
             assert getattr(seen, key) == expected[key], key
     defaults = {"group": "default", "time": ARRIVAL, "timed": False, "retain": given_.get("retain", False)}

@@ -3,7 +3,8 @@
     weather,site=oslo\\ west,sensor=7 temp=21.5,count=3i,ok=t,note="a \\"b\\"" 1556813561098000000
 
 The channels are the fields: floats, integers (i and u) and booleans; text is left out. Tags may make the sensor's name
-(`{payload.sensor}`), and so may `{payload.measurement}`. Without a stated unit a time is of the one that it fits.
+(`{payload.sensor}`), so may `{payload.measurement}`. Without a stated unit a time is of the one that it fits; a line
+without a time is of now.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from lstm_stream.ingest.formats.sample import Options, Sample
+from lstm_stream.ingest.formats.sample import NOW, Options, Sample
 from lstm_stream.ingest.formats.text import as_number, trimmed
 from lstm_stream.ingest.shown import shown
 from lstm_stream.ingest.timestamps import parse_time
@@ -57,7 +58,7 @@ def decode(payload: bytes, options: Options) -> list[Sample | Rejection]:
 
 
 def _sample(line: Line) -> Sample:
-    return Sample(line.time, line.values, time_field(line), device_of(line.tags), names_of(line))
+    return Sample(line.time, line.values, time_field(line), device_of(line.tags), names_of(line), NOW)
 
 
 def time_field(line: Line) -> str | None:

@@ -12,6 +12,9 @@ from lstm_stream.records import Rejection
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
+NOW = 0.0  # s since the arrival, where a format says that no time means now
+
+
 class Sample(NamedTuple):
     """One sample as the payload tells it: its channels, all finite, and perhaps its time and whose it is."""
 

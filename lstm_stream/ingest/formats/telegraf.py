@@ -13,7 +13,7 @@ from typing import Any
 
 from lstm_stream.ingest.formats import influx, json, value
 from lstm_stream.ingest.formats.influx import Line
-from lstm_stream.ingest.formats.sample import Options, Sample
+from lstm_stream.ingest.formats.sample import NOW, Options, Sample
 from lstm_stream.ingest.formats.text import trimmed
 from lstm_stream.ingest.timestamps import parse_time
 from lstm_stream.records import Reason, Rejection
@@ -79,4 +79,4 @@ def _sample(line: Line, time_field: str | None, options: Options) -> Sample:
         parts = [line.tags[name] for name in _PARTS if line.tags.get(name)]
         prefix = options.separator.join([line.measurement, *parts, ""])
         values = {prefix + name: number for name, number in values.items()}
-    return Sample(line.time, values, time_field, influx.device_of(line.tags), influx.names_of(line))
+    return Sample(line.time, values, time_field, influx.device_of(line.tags), influx.names_of(line), NOW)

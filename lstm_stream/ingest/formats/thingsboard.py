@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from lstm_stream.ingest.formats import json
-from lstm_stream.ingest.formats.sample import Options, Sample
+from lstm_stream.ingest.formats.sample import NOW, Options, Sample
 from lstm_stream.ingest.timestamps import parse_time
 from lstm_stream.records import Reason, Rejection
 
@@ -51,7 +51,9 @@ def _sample(row: Any, options: Options, device: str | None) -> Sample | Rejectio
     names = {} if device is None else {"device": device}
     if not _is_timed(row):
         plain = json.sample(row, options)
-        return plain if isinstance(plain, Rejection) else plain._replace(device=device, names={**plain.names, **names})
+        if isinstance(plain, Rejection) or device is None:
+            return plain
+        return plain._replace(device=device, names={**plain.names, **names}, since_arrival=NOW)
     time = None
     if options.time_trusted:
         try:
