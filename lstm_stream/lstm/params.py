@@ -148,4 +148,4 @@ def _blocks(matrix: Floats, shape: Shape) -> Floats:
 def _matrix(part: Floats, rows: int, shape: Shape) -> Floats:
     """The inverse of `_blocks`."""
     gates = part.reshape(shape.width // LANES, rows, 4, LANES).transpose(1, 2, 0, 3).reshape(rows, 4, shape.width)
-    return gates[:, :, : shape.hidden].reshape(rows, 4 * shape.hidden)
+    return gates[:, :, : shape.hidden].reshape(rows, 4 * shape.hidden).copy()  # which one block's need not be
