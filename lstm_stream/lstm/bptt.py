@@ -23,7 +23,7 @@ from lstm_stream.lstm.kernels import (
     extra_rows,
     forecast_row,
     four,
-    gather,
+    gather_hidden,
     head_at,
     store_four,
     sums_of_block,
@@ -32,11 +32,13 @@ from lstm_stream.lstm.kernels import (
     update_hidden,
 )
 from lstm_stream.lstm.params import CELLS, LANES
-from lstm_stream.lstm.simd import PIECES, ROWS, WIDTH, fma, load, splat, store, tile
+from lstm_stream.lstm.simd import PIECES, ROWS, WIDTH, fma, load, peek, splat, store, tile
 
 Array = NDArray[np.float32]
 
 ELYSIUM, LTMS = CELLS["elysium"].code, CELLS["ltms"].code
+
+DEPTH = 64  # rows of the tape in one product for the weights' gradient: what a block needs of them stays in the cache
 
 _rows_back = tile(ROWS, own=True)
 _row_back = tile(1, PIECES, own=True)
@@ -127,22 +129,26 @@ def forward_group(
     tape.state[0] holds the state before the segment. Returns the summed Huber loss; NaN targets cost nothing.
     """
     steps, inputs, width = x.shape[1], x.shape[2], tape.dh.shape[1]
-    head = head_at(cell, inputs, hidden, width)
+    head, k = head_at(cell, inputs, hidden, width), 1 + inputs + hidden
     loss = 0.0
     for t in range(steps):
         for r in range(count):
-            gather(x[first + r], t, tape.state, t * rows + r, tape.v, (t * rows + r) * (1 + inputs + hidden))
+            n = t * rows + r
+            tape.v[n * k] = 1.0
+            for j in range(inputs):
+                tape.v[n * k + 1 + j] = x[first + r, t, j]
+            gather_hidden(tape.state, n, tape.v, n * k + 1 + inputs)
         tape_sums(cell, hidden, flat, inputs, width, steps, t, rows, tape)
-        tape_update(cell, x, first, t, count, rows, width, tape)
+        tape_update(cell, k, inputs, steps, t, count, rows, tape)
         for r in range(count):
             n = t * rows + r
             clear_padding(tape.state, n + rows, hidden)
-            forecast_row(flat, head, x[first + r], t, tape.state, n + rows, tape.dy, n)
-            loss += huber(target[first + r], t, tape.dy, n)
+            forecast_row(flat, head, tape.v, n * k, inputs, tape.state, n + rows, tape.dy, n)
+            loss += huber(target, first + r, t, tape.dy, n)
     return loss
 
 
-@part
+@inline
 def tape_sums(
     cell: int, hidden: int, flat: Array, inputs: int, width: int, steps: int, t: int, rows: int, tape: Tape
 ) -> None:
@@ -162,10 +168,10 @@ def tape_sums(
             sums_of_block(extra, flat, extra_at + block * extra * FOUR, rows, tape.v, n * k, k, tape.a, at)
 
 
-@part
-def tape_update(cell: int, x: Array, first: int, t: int, count: int, rows: int, width: int, tape: Tape) -> None:
+@inline
+def tape_update(cell: int, k: int, inputs: int, steps: int, t: int, count: int, rows: int, tape: Tape) -> None:
     """The gates of step t, and the state after it."""
-    steps, inputs = x.shape[1], x.shape[2]
+    width = tape.dh.shape[1]
     for block in range(width // LANES):
         for r in range(count):
             n = t * rows + r
@@ -174,7 +180,7 @@ def tape_update(cell: int, x: Array, first: int, t: int, count: int, rows: int, 
                 for j in range(at, at + FOUR, WIDTH):
                     store(load(tape.u, j), tape.s, j)
             a_at = at if len(tape.a) > FOUR else 0
-            tau = x[first + r, t, inputs - 1]
+            tau = peek(tape.v, n * k + inputs)
             update_cell(cell, tape.u, at, tape.a, a_at, tau, tape.state, c_at, c_at + 2 * rows * width)
     for block in range(width // LANES):
         for r in range(count):
@@ -184,11 +190,11 @@ def tape_update(cell: int, x: Array, first: int, t: int, count: int, rows: int, 
 
 
 @inline
-def huber(target: Array, t: int, y: Array, n: int) -> float:
+def huber(target: Array, b: int, t: int, y: Array, n: int) -> float:
     """The loss (delta 1) of the forecast y[n] (D,), which becomes the derivative of it."""
     loss = 0.0
     for d in range(y.shape[1]):
-        error = y[n, d] - target[t, d]
+        error = y[n, d] - target[b, t, d]
         bounded = np.float32(0.0) if np.isnan(error) else min(max(error, np.float32(-1.0)), np.float32(1.0))
         if bounded != 0.0:
             loss += bounded * (error - np.float32(0.5) * bounded)
@@ -201,32 +207,35 @@ def huber(target: Array, t: int, y: Array, n: int) -> float:
 
 @part
 def backward_group(
-    cell: int, hidden: int, flat: Array, x: Array, first: int, count: int, rows: int, tape: Tape, grad: Array
+    cell: int, hidden: int, flat: Array, inputs: int, steps: int, count: int, rows: int, tape: Tape, grad: Array
 ) -> None:
     """Add the gradient of the group's summed loss to grad (P,)."""
-    steps, inputs, width = x.shape[1], x.shape[2], tape.dh.shape[1]
-    head, blocks, n = head_at(cell, inputs, hidden, width), width // LANES, steps * rows
+    width = tape.dh.shape[1]
+    head, k = head_at(cell, inputs, hidden, width), 1 + inputs + hidden
+    blocks, n = width // LANES, steps * rows
     tape.dh[:] = 0.0
     tape.dc[:] = 0.0
     for t in range(steps - 1, -1, -1):
         for r in range(count):
-            head_gradient(flat, grad, head, x[first + r], t, tape, t * rows + r, r, rows)
+            head_gradient(flat, grad, head, k, inputs, tape, t * rows + r, r, rows)
         for block in range(blocks):
             for r in range(count):
-                gate_gradient(cell, x[first + r, t, inputs - 1], block, n, t * rows + r, r, rows, tape)
+                gate_gradient(cell, k, inputs, block, n, t * rows + r, r, rows, tape)
         carry_back(hidden, rows, tape)
-    weight_gradient(1 + inputs + hidden, 1 + inputs + hidden, blocks, n, tape.v, tape.u, grad, 0)
+    weight_gradient(k, k, blocks, n, tape.v, tape.u, grad, 0)
     extra = extra_rows(cell, inputs)
     if extra > 0:
-        weight_gradient(extra, 1 + inputs + hidden, blocks, n, tape.v, tape.s, grad, (1 + inputs + hidden) * 4 * width)
+        weight_gradient(extra, k, blocks, n, tape.v, tape.s, grad, k * 4 * width)
     if cell == ELYSIUM:
         hold_candidate(inputs, hidden, blocks, grad)
 
 
-@part
-def head_gradient(flat: Array, grad: Array, head: int, x: Array, t: int, tape: Tape, n: int, r: int, rows: int) -> None:
+@inline
+def head_gradient(
+    flat: Array, grad: Array, head: int, k: int, inputs: int, tape: Tape, n: int, r: int, rows: int
+) -> None:
     """From dy[n] to dh[r], and the head's own gradient."""
-    width, inputs, outputs = tape.dh.shape[1], x.shape[1], tape.dy.shape[1]
+    width, outputs = tape.dh.shape[1], tape.dy.shape[1]
     skip_at = head + outputs * width
     for d in range(outputs):
         dy = tape.dy[n, d]
@@ -238,17 +247,19 @@ def head_gradient(flat: Array, grad: Array, head: int, x: Array, t: int, tape: T
             store(fma(every, load(flat, at), load(tape.dh, r * width + j)), tape.dh, r * width + j)
             h = load(tape.state, (n + rows) * 2 * width + j)
             store(fma(every, h, load(grad, at)), grad, at)
-        for k in range(inputs):
-            grad[skip_at + d * inputs + k] += dy * x[t, k]
+        for j in range(inputs):
+            grad[skip_at + d * inputs + j] += dy * peek(tape.v, n * k + 1 + j)
         grad[skip_at + outputs * inputs + d] += dy
 
 
-@part
-def gate_gradient(cell: int, tau: float, block: int, total: int, n: int, r: int, rows: int, tape: Tape) -> None:
+@inline
+def gate_gradient(
+    cell: int, k: int, inputs: int, block: int, total: int, n: int, r: int, rows: int, tape: Tape
+) -> None:
     """One block of units of row n: ds over the gates, da over the sums, dc one step earlier."""
     width = tape.dh.shape[1]
     at, c_at, d_at = (block * total + n) * FOUR, (2 * n + 1) * width + block * LANES, r * width + block * LANES
-    has_extra = len(tape.a) > FOUR
+    has_extra, tau = len(tape.a) > FOUR, peek(tape.v, n * k + inputs)
     a_at = at if has_extra else 0
     for p in range(0, LANES, WIDTH):
         ds, da, dc = gates.backward(
@@ -270,7 +281,7 @@ def gate_gradient(cell: int, tau: float, block: int, total: int, n: int, r: int,
             store(one, tape.ds, (r * 4 + gate) * width + block * LANES + p)
 
 
-@part
+@inline
 def carry_back(hidden: int, rows: int, tape: Tape) -> None:
     """Take dh (R, W) one step back, ds Wh'; the four gates are summed apart, so that more sums are under way."""
     width = tape.dh.shape[1]
@@ -293,15 +304,19 @@ def weight_gradient(count: int, stride: int, blocks: int, n: int, v: Array, d: A
     """Add v' d to (blocks, count, 4, 16) at grad.flat[start]; v (n, stride), `count` of it; d (blocks, n, 4, 16)."""
     whole = count // ROWS * ROWS
     for block in range(blocks):
-        at, to = block * n * FOUR, start + block * count * FOUR
-        for p in range(0, LANES, WIDTH):
-            for k in range(0, whole, ROWS):
-                _rows_add(n, (d, at + p, FOUR, 0), (v, k, 1, stride, 0), (grad, to + k * FOUR + p, FOUR, 0))
-        for k in range(whole, count):
-            _row_add(n, (d, at, FOUR, WIDTH), (v, k, 0, stride, 0), (grad, to + k * FOUR, 0, WIDTH))
+        to = start + block * count * FOUR
+        for first in range(0, n, DEPTH):
+            at, v_at, some = (block * n + first) * FOUR, first * stride, min(DEPTH, n - first)
+            for p in range(0, LANES, WIDTH):
+                for k in range(0, whole, ROWS):
+                    place = (grad, to + k * FOUR + p, FOUR, 0)
+                    _rows_add(some, (d, at + p, FOUR, 0), (v, v_at + k, 1, stride, 0), place)
+            for k in range(whole, count):
+                place = (grad, to + k * FOUR, 0, WIDTH)
+                _row_add(some, (d, at, FOUR, WIDTH), (v, v_at + k, 0, stride, 0), place)
 
 
-@part
+@inline
 def hold_candidate(inputs: int, hidden: int, blocks: int, grad: Array) -> None:
     """`elysium`: no input reaches the candidate, these weights stay zero."""
     for block in range(blocks):

@@ -25,7 +25,7 @@ Array = NDArray[np.float32]
 
 FOUR = 4 * LANES  # floats of one block's gates
 CHUNK = 8 * ROWS  # rows gathered at a time
-AHEAD = 8  # rows to ask the memory for in advance
+AHEAD = 16  # rows to ask the memory for in advance
 PEEPHOLE, LTMS = CELLS["peephole"].code, CELLS["ltms"].code
 
 _tile = tile(ROWS)
@@ -53,13 +53,19 @@ def head_at(cell: int, inputs: int, hidden: int, width: int) -> int:
 
 @inline
 def gather(x: Array, m: int, state: Array, row: int, v: Array, at: int) -> None:
-    """Write v = [1 | x | h] of one row, and then up to 15 zeros: rows are to be gathered in order."""
-    inputs, width = x.shape[1], state.shape[1] // 2
+    """Write v = [1 | x | h] of one row."""
     v[at] = 1.0
-    for k in range(inputs):
+    for k in range(x.shape[1]):
         v[at + 1 + k] = x[m, k]
+    gather_hidden(state, row, v, at + 1 + x.shape[1])
+
+
+@inline
+def gather_hidden(state: Array, row: int, v: Array, at: int) -> None:
+    """Write h of one row, and then up to 15 zeros: rows are to be gathered in order."""
+    width = state.shape[1] // 2
     for k in range(0, width, WIDTH):
-        store(load(state, row * 2 * width + k), v, at + 1 + inputs + k)
+        store(load(state, row * 2 * width + k), v, at + k)
 
 
 @inline
@@ -139,9 +145,11 @@ def clear_padding(state: Array, row: int, hidden: int) -> None:
 
 
 @inline
-def forecast_row(w: Array, at: int, x: Array, m: int, state: Array, row: int, y: Array, to: int) -> None:
-    """The forecast y[to] (D,) from x[m] and the hidden state in state[row]; the head begins at w.flat[at]."""
-    width, inputs, outputs = state.shape[1] // 2, x.shape[1], y.shape[1]
+def forecast_row(
+    w: Array, at: int, v: Array, v_at: int, inputs: int, state: Array, row: int, y: Array, to: int
+) -> None:
+    """The forecast y[to] (D,) from v and the new hidden state in state[row]; the head begins at w.flat[at]."""
+    width, outputs = state.shape[1] // 2, y.shape[1]
     skip_at = at + outputs * width
     for d in range(outputs):
         acc = splat(0.0)
@@ -149,7 +157,7 @@ def forecast_row(w: Array, at: int, x: Array, m: int, state: Array, row: int, y:
             acc = fma(load(w, at + d * width + j), load(state, row * 2 * width + j), acc)
         value = total(acc)
         for k in range(inputs):
-            value = fma(peek(w, skip_at + d * inputs + k), x[m, k], value)
+            value = fma(peek(w, skip_at + d * inputs + k), peek(v, v_at + 1 + k), value)
         y[to, d] = value + peek(w, skip_at + outputs * inputs + d)
 
 
@@ -165,14 +173,14 @@ def step_row(
     sums_of_row(n, w, at, blocks, work, v_at, work, 0, FOUR)
     if extra > 0:
         sums_of_row(extra, w, at + n * blocks * FOUR, blocks, work, v_at, work, a_at, FOUR)
-    h_at, c_at, tau = row * 2 * width, (row * 2 + 1) * width, x[m, inputs - 1]
+    h_at, c_at, tau = row * 2 * width, (row * 2 + 1) * width, peek(work, v_at + inputs)
     for block in range(blocks):
         at_c = c_at + block * LANES
         update_cell(cell, work, block * FOUR, work, a_at + block * FOUR, tau, state, at_c, at_c)
     for block in range(blocks):
         update_hidden(work, block * FOUR, state, c_at + block * LANES, h_at + block * LANES)
     clear_padding(state, row, hidden)
-    forecast_row(w, at + head_at(cell, inputs, hidden, width), x, m, state, row, y, to)
+    forecast_row(w, at + head_at(cell, inputs, hidden, width), work, v_at, inputs, state, row, y, to)
 
 
 @inline
@@ -200,7 +208,7 @@ def step_chunk(
     width, inputs = state.shape[1] // 2, x.shape[1]
     blocks, n, extra = width // LANES, 1 + inputs + hidden, extra_rows(cell, inputs)
     for r in range(rows):
-        if r + AHEAD < rows:
+        if start + r + AHEAD < len(slot):
             for line in range(0, 2 * width, LANES):
                 prefetch(state, slot[start + r + AHEAD] * 2 * width + line)
         gather(x, start + r, state, slot[start + r], v, r * n)
@@ -210,7 +218,7 @@ def step_chunk(
             sums_of_block(extra, w, (n * blocks + extra * block) * FOUR, rows, v, 0, n, a, 0)
         for r in range(rows):
             c_at = (2 * slot[start + r] + 1) * width + block * LANES
-            update_cell(cell, s, r * FOUR, a, r * FOUR, x[start + r, inputs - 1], state, c_at, c_at)
+            update_cell(cell, s, r * FOUR, a, r * FOUR, peek(v, r * n + inputs), state, c_at, c_at)
         for r in range(rows):
             h_at = 2 * slot[start + r] * width + block * LANES
             update_hidden(s, r * FOUR, state, h_at + width, h_at)
@@ -218,7 +226,7 @@ def step_chunk(
     for r in range(rows):
         row = slot[start + r]
         clear_padding(state, row, hidden)
-        forecast_row(w, head, x, start + r, state, row, y, row)
+        forecast_row(w, head, v, r * n, inputs, state, row, y, row)
 
 
 @kernel

@@ -52,7 +52,7 @@ def _segment(
         copy_rows(state, first, tape.state, 0, count)
         loss += forward_group(cell, hidden, flat, x, target, first, count, rows, tape)
         copy_rows(tape.state, steps * rows, state, first, count)
-        backward_group(cell, hidden, flat, x, first, count, rows, tape, grad)
+        backward_group(cell, hidden, flat, x.shape[2], steps, count, rows, tape, grad)
     present = max(1, _present(target))
     share = splat(1.0 / present)
     for k in range(0, len(grad), WIDTH):
