@@ -13,12 +13,16 @@ _OPEN_CLOSED = {"open": 1.0, "opened": 1.0, "close": 0.0, "closed": 0.0}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tasmota": {
-        "topic": ["tele/{sensor}/SENSOR", "tele/{sensor}/STATE", "{sensor}/tele/SENSOR", "{sensor}/tele/STATE"],
+        "topic": [
+            *("tele/{sensor}/SENSOR", "tele/{sensor}/STATE", "stat/{sensor}/{channel}"),
+            *("{sensor}/tele/SENSOR", "{sensor}/tele/STATE", "{sensor}/stat/{channel}"),
+        ],
+        "ignore": ["*stat/*RESULT", "*stat/*STATUS*", "*stat/*LOGGING", "*stat/*UPGRADE"],
         "availability": ["tele/{sensor}/LWT", "{sensor}/tele/LWT"],
         "timestamp": {"trust": False},  # Time is local time without a zone
         "words": _ON_OFF,
         "exclude": [
-            *("*.Total", "*.Total.*", "*.Yesterday", "*.Yesterday.*", "*.Today", "*.Today.*", "*.Period", "*.Energy"),
+            *("*.Total*", "*.Yesterday*", "*.Today*"),
             *(
                 "UptimeSec",
                 "MqttCount",
@@ -29,12 +33,12 @@ PRESETS: dict[str, dict[str, Any]] = {
                 "*.Id",
                 "*TotalStartTime",
             ),
-            *("*TotalStartTime", "Berry.*", "COUNTER.*", "*.Endpoint", "*.Device"),
+            *("Berry.*", "COUNTER.*", "*.Endpoint", "*.Device"),
         ],
         "join": 2.0,
     },
     "zigbee2mqtt": {
-        "topic": "zigbee2mqtt/{sensor#}",  # friendly names may have slashes
+        "topic": ["zigbee2mqtt/{sensor#}", "zigbee2mqtt/{sensor#}/{channel}"],  # friendly names may have slashes
         "ignore": ["zigbee2mqtt/bridge/*", "zigbee2mqtt/*/set", "zigbee2mqtt/*/set/*", "zigbee2mqtt/*/get*"],
         "availability": ["zigbee2mqtt/{sensor#}/availability", "zigbee2mqtt/bridge/state"],
         "words": {**_ON_OFF, **_OPEN_CLOSED},

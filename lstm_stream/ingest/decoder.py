@@ -6,8 +6,7 @@
 
 Rules:
 1. decode() never raises. Whatever is not understood becomes a Rejection that says what would be right.
-2. Sources are tried in the order of the configuration; the first whose pattern takes the topic decides, unless it
-   ignores it. A topic that tells availability, or that all who take it ignore, is neither a sample nor an error.
+2. The first source that takes the topic decides (routes.py).
 3. A sample without a time of its own gets the arrival of its message, except where that would be a lie: a retained
    message is of any age, and samples that share a message did not share an instant. Those are rejected.
    Samples of one sensor and time in one message are one sample, as long as no channel is in two of them.
@@ -20,18 +19,16 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
 
 from lstm_stream.config import Limits, Source
-from lstm_stream.ingest.channels import Channels
 from lstm_stream.ingest.formats import FORMATS, decode
-from lstm_stream.ingest.formats.sample import NO_NAMES, Options, Sample
+from lstm_stream.ingest.formats.sample import Sample
 from lstm_stream.ingest.formats.value import CHANNEL
 from lstm_stream.ingest.formats.wrapping import WRAPPED, unwrapped
-from lstm_stream.ingest.names import Template, check_name
+from lstm_stream.ingest.names import check_name
+from lstm_stream.ingest.routes import Routes, Target
 from lstm_stream.ingest.shown import shown
-from lstm_stream.ingest.sparkplug import Address, EdgeNodes
-from lstm_stream.ingest.topics import Pattern
+from lstm_stream.ingest.sparkplug import EdgeNodes
 from lstm_stream.records import Message, Reading, Reason, Rejection
 
 _log = logging.getLogger(__name__)
@@ -56,39 +53,12 @@ class Explanation:
     rejections: list[Rejection] = field(default_factory=list)
 
 
-class _Route(NamedTuple):
-    """A source, ready for use."""
-
-    source: Source
-    format: str
-    group: str
-    patterns: tuple[Pattern, ...]
-    availability: tuple[Pattern, ...]
-    ignored: Channels
-    sensor: Template
-    channel: Template | None
-    channels: Channels
-    options: Options
-
-
-class _Target(NamedTuple):
-    """Where the messages of one topic go."""
-
-    route: _Route
-    pattern: str
-    levels: dict[str, str]
-    sensor: str | None = None  # None: the payload tells
-    channel: str | None = None  # what names of channels begin with, where the payload does not tell
-    edge: Address | None = None  # of Sparkplug
-    quiet: str | None = None  # why its messages are neither samples nor errors: availability, ignored
-
-
 class Decoder:
     """Turns messages into readings. Its only state is a memory of topics and the births of Sparkplug nodes."""
 
     def __init__(self, sources: Sequence[Source], limits: Limits) -> None:
         self._limits = limits
-        self._routes = [_route(source, limits) for source in sources]
+        self._find = Routes(sources, limits).find
         self._remembered = lru_cache(_REMEMBERED)(self._find)
         self._edges = EdgeNodes()
         self._reported: set[type[Exception]] = set()
@@ -123,6 +93,9 @@ class Decoder:
             seen.rejections.append(_too_large(message, self._limits.payload_bytes))
             return
         seen.format, items = self._items(payload, target)
+        if target.plain is not None and seen.format == "value":
+            target = target.plain
+            seen.source, seen.sensor = target.pattern, target.sensor
         if target.edge is not None and target.edge.is_death and not items:
             seen.quiet = "availability"
             return
@@ -140,7 +113,7 @@ class Decoder:
             seen.sensor = seen.readings[0].sensor
         seen.time_source = _time_source(items[0])
 
-    def _items(self, payload: bytes, target: _Target) -> tuple[str, list[Sample | Rejection]]:
+    def _items(self, payload: bytes, target: Target) -> tuple[str, list[Sample | Rejection]]:
         """The name of the format and what is in the payload."""
         route = target.route
         if payload.startswith(WRAPPED):
@@ -156,7 +129,7 @@ class Decoder:
         return route.format, FORMATS[route.format](payload, route.options)
 
     def _reading(
-        self, item: Sample | Rejection, target: _Target, message: Message, *, alone: bool
+        self, item: Sample | Rejection, target: Target, message: Message, *, alone: bool
     ) -> Reading | Rejection:
         if isinstance(item, Rejection):
             return item
@@ -187,30 +160,8 @@ class Decoder:
         timed = item.time is not None
         return Reading(sensor, target.route.group, time, values, timed, message.retain)
 
-    def _target(self, topic: str) -> _Target | Rejection:
+    def _target(self, topic: str) -> Target | Rejection:
         return (self._remembered if len(topic) <= _LONGEST_REMEMBERED else self._find)(topic)
-
-    def _find(self, topic: str) -> _Target | Rejection:
-        ignored: _Target | None = None
-        for route in self._routes:
-            quiet = next((pattern for pattern in route.availability if pattern.match(topic) is not None), None)
-            if quiet is not None:
-                return _Target(route, quiet.text, {}, quiet="availability")
-            pattern, levels = _first_match(route.patterns, topic)
-            if route.ignored.takes(topic):
-                ignored = ignored or _ignored(route, pattern, levels)
-            elif pattern is not None:
-                try:
-                    return _target(route, pattern, levels, topic)
-                except ValueError as error:
-                    return Rejection(Reason.BAD_SENSOR, str(error), topic)
-        return ignored or Rejection(Reason.UNKNOWN_TOPIC, self._unknown(topic), topic)
-
-    def _unknown(self, topic: str) -> str:
-        every = [pattern.text for route in self._routes for pattern in route.patterns]
-        patterns, more = ", ".join(every[:5]), ", ..." if len(every) > 5 else ""
-        kept = "a kept session holds subscriptions of earlier configurations until one start with clean_session: true"
-        return f"{shown(topic)} matches no source; the sources take {patterns}{more} ({kept})"
 
     def _internal(self, error: Exception, message: Message) -> Rejection:
         if type(error) not in self._reported:  # once a type: a flood of such messages must not flood the log
@@ -219,67 +170,14 @@ class Decoder:
         return Rejection(Reason.INTERNAL, f"a defect of lstm_stream: {type(error).__name__}", message.topic)
 
 
-def _route(source: Source, limits: Limits) -> _Route:
-    sensor = Template.parse(source.sensor or "{sensor}")
-    patterns = tuple(map(Pattern.parse, source.topics))
-    by_topic = any("channel" in pattern.names for pattern in patterns)
-    channel = Template.parse(source.channel or "{channel}") if source.channel or by_topic else None
-    stamp = source.timestamp
-    options = Options(
-        source.separator,
-        stamp.field,
-        stamp.unit,
-        limits.depth,
-        stamp.trust,
-        source.root,
-        (*sensor.fields, *(channel.fields if channel else ())),
-        {word.strip().lower(): number for word, number in source.words.items()},
-        source.units,
-    )
-    availability = tuple(map(Pattern.parse, source.availability))
-    ignored = Channels(source.ignore, ())
-    channels = Channels(source.include, source.exclude)
-    return _Route(
-        source, source.format, source.group, patterns, availability, ignored, sensor, channel, channels, options
-    )
-
-
-def _first_match(patterns: tuple[Pattern, ...], topic: str) -> tuple[Pattern | None, dict[str, str]]:
-    for pattern in patterns:
-        levels = pattern.match(topic)
-        if levels is not None:
-            return pattern, levels
-    return None, {}
-
-
-def _target(route: _Route, pattern: Pattern, levels: dict[str, str], topic: str) -> _Target:
-    """Where the messages of a topic go; ValueError where it makes no name."""
-    sensor = None if route.sensor.fields else check_name(route.sensor.render(levels, NO_NAMES))
-    channel = None
-    if route.channel is not None and not route.channel.fields:
-        by_topic = route.source.channel is not None or "channel" in levels
-        channel = route.channel.render(levels, NO_NAMES) if by_topic else ""
-    edge = Address.parse(topic) if route.source.format in ("auto", "sparkplug") else None
-    return _Target(route, pattern.text, levels, sensor, channel, edge)
-
-
-def _ignored(route: _Route, pattern: Pattern | None, levels: dict[str, str]) -> _Target:
-    """A topic that a source leaves out, with the sensor it would be of, as far as its levels tell."""
-    try:
-        sensor = check_name(route.sensor.render(levels, NO_NAMES))
-    except ValueError:
-        sensor = levels.get("sensor")
-    return _Target(route, (pattern or route.patterns[0]).text, levels, sensor, quiet="ignored")
-
-
-def _sensor(sample: Sample, target: _Target) -> str:
+def _sensor(sample: Sample, target: Target) -> str:
     """Whose a sample is, where the payload has a say in it. Raises ValueError."""
     if target.route.source.sensor is None and sample.device is not None:
         return check_name(sample.device)
     return target.sensor or check_name(target.route.sensor.render(target.levels, sample.names))
 
 
-def _named(sample: Sample, target: _Target) -> dict[str, float]:
+def _named(sample: Sample, target: Target) -> dict[str, float]:
     """The values by their channels' whole names. Raises ValueError."""
     template = target.route.channel
     start = target.channel

@@ -51,7 +51,7 @@ def _sample(row: Any, options: Options, device: str | None) -> Sample | Rejectio
     names = {} if device is None else {"device": device}
     if not _is_timed(row):
         plain = json.sample(row, options)
-        if isinstance(plain, Rejection) or device is None:
+        if isinstance(plain, Rejection):
             return plain
         return plain._replace(device=device, names={**plain.names, **names}, since_arrival=NOW)
     time = None
