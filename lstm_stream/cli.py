@@ -141,6 +141,13 @@ def evaluate(args: argparse.Namespace) -> int:
     return run_evaluate(args, config.groups[config.sources[0].group])
 
 
+def bench(args: argparse.Namespace) -> int:
+    """Measure the engine on this machine."""
+    from lstm_stream.bench import run_bench
+
+    return run_bench(args)
+
+
 # --- what they share
 
 
@@ -213,6 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     for add in (_add_demo, _add_run, _add_check, _add_replay, _add_explain):
         add(verbs)
     evaluation.add(verbs, evaluate)
+    _add_bench(verbs)
     return parser
 
 
@@ -343,5 +351,24 @@ def _add_explain(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument("--topic", metavar="T", required=True, type=topic, help="the message's topic")
     parser.add_argument(
         "--payload", metavar="P", required=True, help="the payload; @FILE reads a file, - standard input"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_bench(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    parser = add_verb(
+        verbs,
+        bench,
+        "measure what this machine can do, in ten seconds",
+        "Runs the LSTM with the default settings on one core: steps a second, sensors at a sample a second, rounds of\n"
+        "retraining a second. The first time the kernels are compiled before.",
+        "  lstm-stream bench\n  lstm-stream bench --json",
+    )
+    parser.add_argument(
+        "--seconds",
+        metavar="S",
+        type=number(float, lambda value: 0 < value < math.inf, "a number above 0"),
+        default=10.0,
+        help="how long to measure (default: 10)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -38,7 +38,8 @@ ALLOWED = {
     "options": "",
     # of demo only the rules of what is found; of replay the group that waits for its retraining
     "evaluate": "options demo replay recording detect outputs simulate records config lstm_stream",
-    "cli": "options app demo replay explain evaluate logs config lstm_stream",
+    "bench": "lstm config lstm_stream",
+    "cli": "options app demo replay explain evaluate bench logs config lstm_stream",
     "__main__": "cli",
 }
 
