@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from lstm_stream.ingest.formats import json
 from lstm_stream.ingest.formats.sample import NO_NAMES, Options, Sample
+from lstm_stream.ingest.formats.stamp import read_stamp
 from lstm_stream.ingest.formats.text import as_number
 from lstm_stream.ingest.formats.value import CHANNEL
 from lstm_stream.ingest.shown import shown
-from lstm_stream.ingest.timestamps import parse_time
 from lstm_stream.records import Reason, Rejection
 
 _BASES = {"bn", "bt", "bu", "bv", "bs", "bver"}
@@ -143,9 +143,7 @@ def _samples(records: list[_Record], options: Options) -> list[Sample | Rejectio
 
 def _sample(device: str | None, time: float, values: dict[str, float], options: Options) -> Sample | Rejection:
     names = {"device": device} if device else NO_NAMES
-    if abs(time) < _RELATIVE or not options.time_trusted:
-        return Sample(None, values, None, device, names, time if abs(time) < _RELATIVE else None)
-    try:
-        return Sample(parse_time(time, "s"), values, "bt + t", device, names)
-    except ValueError as error:
-        return Rejection(Reason.BAD_TIMESTAMP, str(error))
+    if abs(time) < _RELATIVE:
+        return Sample(None, values, None, device, names, time)
+    stamp = read_stamp(time, "bt + t", options, "s")
+    return stamp if isinstance(stamp, Rejection) else Sample(stamp.time, values, stamp.place, device, names)

@@ -11,8 +11,8 @@ from typing import Any
 
 from lstm_stream.ingest.formats import json
 from lstm_stream.ingest.formats.sample import Options, Sample
+from lstm_stream.ingest.formats.stamp import read_stamp
 from lstm_stream.ingest.shown import shown
-from lstm_stream.ingest.timestamps import parse_time
 from lstm_stream.records import Reason, Rejection
 
 _STATUS = ("NotifyStatus", "NotifyFullStatus")
@@ -40,11 +40,8 @@ def from_document(document: Any, options: Options) -> list[Sample | Rejection]:
     if document["method"] not in _STATUS:
         return [Rejection(Reason.NO_CHANNELS, f"{shown(document['method'])} tells of an event, not of a status")]
     params = dict(document["params"])
-    stamp, time = params.pop("ts", None), None
-    if stamp is not None and options.time_trusted:
-        try:
-            time = parse_time(stamp, options.time_unit)
-        except ValueError as error:
-            return [Rejection(Reason.BAD_TIMESTAMP, f"params.ts: {error}")]
+    stamp = read_stamp(params.pop("ts", None), "params.ts", options)
+    if isinstance(stamp, Rejection):
+        return [stamp]
     names = {"src": document["src"]} if isinstance(document.get("src"), str) else {}
-    return [Sample(time, json.values_of(params, options), None if time is None else "params.ts", None, names)]
+    return [Sample(stamp.time, json.values_of(params, options), stamp.place, None, names)]

@@ -13,11 +13,11 @@ from typing import Any
 
 from lstm_stream.ingest.formats import json
 from lstm_stream.ingest.formats.sample import Options, Sample
+from lstm_stream.ingest.formats.stamp import read_stamp
 from lstm_stream.ingest.formats.text import as_number, trimmed
-from lstm_stream.ingest.timestamps import parse_time
 from lstm_stream.records import Reason, Rejection
 
-CONTROL = ("bdSeq", "Node Control/", "Device Control/")  # what these begin with, or are, is no channel
+_CONTROL = ("Node Control/", "Device Control/")  # in the name of what is no channel
 _SIGNED = {1: 8, 2: 16, 3: 32, 4: 64}  # data type -> bits of a two's complement
 _NUMERIC = frozenset(range(1, 12))  # Int8 ... UInt64, Float, Double, Boolean
 _TYPES = (
@@ -88,7 +88,7 @@ def samples(payload: Payload, named: list[tuple[str, Metric, int]], options: Opt
     times = [time for time in [payload.time] if time is not None and not payload.metrics]
     for name, metric, kind in sorted(named, key=lambda item: item[1].time or 0, reverse=True):
         number = metric.number(kind)
-        if number is None or name.startswith(CONTROL):
+        if number is None or name == "bdSeq" or any(part in name for part in _CONTROL):
             continue
         if metric.time is not None and (metric.historical or name in current):
             past.setdefault(metric.time, {}).setdefault(name, number)
@@ -102,12 +102,8 @@ def samples(payload: Payload, named: list[tuple[str, Metric, int]], options: Opt
 
 
 def _sample(time: int | None, values: dict[str, float], options: Options) -> Sample | Rejection:
-    if time is None or not options.time_trusted:
-        return Sample(None, values)
-    try:
-        return Sample(parse_time(time, "ms"), values, "timestamp")
-    except ValueError as error:
-        return Rejection(Reason.BAD_TIMESTAMP, f"timestamp: {error}")
+    stamp = read_stamp(time, "timestamp", options, "ms")
+    return stamp if isinstance(stamp, Rejection) else Sample(stamp.time, values, stamp.place)
 
 
 def parse(payload: bytes, depth: int) -> Payload | Rejection:

@@ -14,8 +14,8 @@ from typing import Any
 from lstm_stream.ingest.formats import influx, json, value
 from lstm_stream.ingest.formats.influx import Line
 from lstm_stream.ingest.formats.sample import NOW, Options, Sample
+from lstm_stream.ingest.formats.stamp import read_stamp
 from lstm_stream.ingest.formats.text import trimmed
-from lstm_stream.ingest.timestamps import parse_time
 from lstm_stream.records import Reason, Rejection
 
 _KEYS = {"name", "tags", "fields", "timestamp"}
@@ -62,15 +62,12 @@ def from_document(document: Any, options: Options) -> list[Sample | Rejection]:
 
 
 def _from_metric(metric: dict[str, Any], options: Options) -> Sample | Rejection:
-    stamp, time = metric.get("timestamp"), None
-    if stamp is not None and options.time_trusted:
-        try:
-            time = parse_time(stamp, options.time_unit)
-        except ValueError as error:
-            return Rejection(Reason.BAD_TIMESTAMP, f"timestamp: {error}")
+    stamp = read_stamp(metric.get("timestamp"), "timestamp", options)
+    if isinstance(stamp, Rejection):
+        return stamp
     tags = {name: str(tag) for name, tag in metric.get("tags", {}).items() if isinstance(tag, (str, int, float))}
-    line = Line(metric["name"], tags, json.values_of(metric["fields"], options), time)
-    return _sample(line, None if time is None else "timestamp", options)
+    line = Line(metric["name"], tags, json.values_of(metric["fields"], options), stamp.time)
+    return _sample(line, stamp.place, options)
 
 
 def _sample(line: Line, time_field: str | None, options: Options) -> Sample:

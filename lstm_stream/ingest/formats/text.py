@@ -9,7 +9,7 @@ from lstm_stream.ingest.formats.sample import Options
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _PADDING = b" \t\r\n\0"  # NUL: from C programs that send the terminator too
-_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
+_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*", re.ASCII)  # float()'s spaces
 _LONGEST = 100  # characters of a number
 
 # 21.5 °C, 45%, 3 m/s2: a number and one word that begins with neither a digit nor what a time or a list would have.

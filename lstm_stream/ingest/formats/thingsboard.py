@@ -11,7 +11,7 @@ from typing import Any
 
 from lstm_stream.ingest.formats import json
 from lstm_stream.ingest.formats.sample import NOW, Options, Sample
-from lstm_stream.ingest.timestamps import parse_time
+from lstm_stream.ingest.formats.stamp import read_stamp
 from lstm_stream.records import Reason, Rejection
 
 
@@ -54,10 +54,7 @@ def _sample(row: Any, options: Options, device: str | None) -> Sample | Rejectio
         if isinstance(plain, Rejection):
             return plain
         return plain._replace(device=device, names={**plain.names, **names}, since_arrival=NOW)
-    time = None
-    if options.time_trusted:
-        try:
-            time = parse_time(row["ts"], options.time_unit)
-        except ValueError as error:
-            return Rejection(Reason.BAD_TIMESTAMP, f"ts: {error}")
-    return Sample(time, json.values_of(row["values"], options), None if time is None else "ts", device, names)
+    stamp = read_stamp(row["ts"], "ts", options)
+    if isinstance(stamp, Rejection):
+        return stamp
+    return Sample(stamp.time, json.values_of(row["values"], options), stamp.place, device, names)
