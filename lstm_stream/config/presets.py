@@ -39,7 +39,13 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "zigbee2mqtt": {
         "topic": ["zigbee2mqtt/{sensor#}", "zigbee2mqtt/{sensor#}/{channel}"],  # friendly names may have slashes
-        "ignore": ["zigbee2mqtt/bridge/*", "zigbee2mqtt/*/set", "zigbee2mqtt/*/set/*", "zigbee2mqtt/*/get*"],
+        "ignore": [
+            "zigbee2mqtt/bridge/*",
+            "zigbee2mqtt/*/set",
+            "zigbee2mqtt/*/set/*",
+            "zigbee2mqtt/*/get",
+            "zigbee2mqtt/*/get/*",
+        ],
         "availability": ["zigbee2mqtt/{sensor#}/availability", "zigbee2mqtt/bridge/state"],
         "words": {**_ON_OFF, **_OPEN_CLOSED},
         "exclude": ["update*", "device.*", "*_id", "energy", "consumption", "produced_energy", "elapsed"],

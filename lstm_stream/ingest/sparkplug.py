@@ -20,12 +20,14 @@ from typing import NamedTuple
 from lstm_stream.ingest.formats import sparkplug
 from lstm_stream.ingest.formats.sample import Options, Sample
 from lstm_stream.ingest.formats.sparkplug import Metric, Payload
+from lstm_stream.ingest.names import LONGEST_NAME
 from lstm_stream.ingest.shown import shown
 from lstm_stream.records import Reason, Rejection
 
 NAMESPACE = "spBv1.0"
 _TYPES = ("NBIRTH", "NDEATH", "NDATA", "DBIRTH", "DDEATH", "DDATA")
-_MOST_METRICS = 2_000_000  # of all nodes together
+_MOST_METRICS = 1_000_000  # remembered, of all nodes together; a birth without any counts as one
+_MOST_NODES = 100_000
 
 
 class Address(NamedTuple):
@@ -64,7 +66,7 @@ class _Birth:
     types: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.by_alias) + len(self.types)
+        return 1 + len(self.by_alias) + len(self.types)
 
 
 @dataclass(slots=True)
@@ -92,6 +94,8 @@ class EdgeNodes:
             self._die(address, read)
             return []
         node = self._nodes.get((address.group, address.node))
+        if node is None and len(self._nodes) >= _MOST_NODES:
+            return [Rejection(Reason.TOO_MANY_SENSORS, f"more than {_MOST_NODES} edge nodes of Sparkplug")]
         if node is None or address.type == "NBIRTH":
             node = self._begin(address, node, read)
         result = self._missed(address, node, read)
@@ -116,23 +120,27 @@ class EdgeNodes:
     def _born(self, address: Address, node: _Node, read: Payload) -> Rejection | None:
         birth = _Birth()
         for metric in read.metrics:
-            if metric.name:
+            if metric.name and len(metric.name) <= LONGEST_NAME:  # longer ones are no channels
                 birth.types[metric.name] = metric.type
                 if metric.alias is not None:
                     birth.by_alias[metric.alias] = _Known(metric.name, metric.type)
-        self._metrics += len(birth) - len(node.births.pop(address.device, _Birth()))
-        if self._metrics > _MOST_METRICS:
-            self._metrics -= len(birth)
+        self._drop(node, address.device)
+        if self._metrics + len(birth) > _MOST_METRICS:
             return Rejection(Reason.TOO_MANY_SENSORS, f"more than {_MOST_METRICS} metrics of Sparkplug nodes in all")
+        self._metrics += len(birth)
         node.births[address.device] = birth
         return None
+
+    def _drop(self, node: _Node, device: str | None) -> None:
+        birth = node.births.pop(device, None)
+        self._metrics -= len(birth) if birth is not None else 0
 
     def _die(self, address: Address, read: Payload) -> None:
         node = self._nodes.get((address.group, address.node))
         if node is None:
             return
         if address.device is not None:
-            self._metrics -= len(node.births.pop(address.device, _Birth()))
+            self._drop(node, address.device)
             node.seq = read.seq if read.seq is not None else node.seq
         elif _session(read) in (None, node.session) or node.session is None:
             self._forget(node)

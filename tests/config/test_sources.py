@@ -13,7 +13,8 @@ from lstm_stream.config import Config, Source
 from lstm_stream.config.file import ConfigError, effective, parse
 from lstm_stream.config.presets import PRESETS
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+DOCUMENT = (DOCS / "formats.md").read_text("utf-8")
 NAMES = typing.get_args(typing.get_args(Source.model_fields["preset"].annotation)[0])
 FORMATS = typing.get_args(Source.model_fields["format"].annotation)
 
@@ -111,6 +112,11 @@ def test_mistakes_in_sources_are_told(source: str, problem: str) -> None:
 )
 def test_what_sources_may_say(source: str) -> None:
     parse(f"sources: [{source}]", "c.yaml")
+
+
+def test_the_example_with_presets_is_right() -> None:
+    config = parse((DOCS.parent / "config" / "smart-home.yaml").read_text("utf-8"), "smart-home.yaml")
+    assert [source.group for source in config.sources] == ["climate", "power", "power", "default"]
 
 
 # -- its documentation

@@ -300,6 +300,20 @@ def test_a_message_without_metrics_says_so() -> None:
     assert _reasons(_Plant().send("NDATA")) == [Reason.NO_CHANNELS]
 
 
+def test_what_is_remembered_of_nodes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lstm_stream.ingest.sparkplug._MOST_METRICS", 12)
+    monkeypatch.setattr("lstm_stream.ingest.sparkplug._MOST_NODES", 2)
+    plant = _Plant()
+    for _ in range(5):  # a birth replaces the one before
+        assert _reasons(plant.send("NBIRTH", *_BIRTH)) == []
+    assert _reasons(plant.send("NBIRTH", *_BIRTH, node="m")) == []
+    full = plant.send("DBIRTH", {"name": "Flow", "alias": 5, "double_value": 1.0}, seq=1, device="pump", node="m")
+    assert (_values(full), _reasons(full)) == ([{"Flow": 1.0}], [Reason.TOO_MANY_SENSORS])
+    assert _reasons(plant.send("NBIRTH", *_BIRTH, node="third")) == [Reason.TOO_MANY_SENSORS]
+    plant.send("NDEATH", seq=None)
+    assert _reasons(plant.send("NBIRTH", *_BIRTH, node="third")) == []
+
+
 @pytest.mark.parametrize(
     "topic",
     ["spBv1.0/g/NDATA/n/d", "spBv1.0/g/DDATA/n", "spBv1.0/g/NCMD/n", "spBv1.0/STATE/h", "spAv1.0/g/NDATA/n", "a"],
