@@ -117,7 +117,8 @@ def initial(shape: Shape, seed: int) -> NDArray[np.float32]:
     Recurrent weights are orthogonal x 0.6 and the forget bias is 1 (Gers, Schmidhuber & Cummins 2000;
     Jozefowicz et al. 2015), so that the cell remembers from the start. Extra weights begin at zero: a peephole that
     sees nothing yet, a modulation that does nothing yet. Slots that a cell does not use (`coupled` has no input gate,
-    `elysium` no input to its candidate) are zero, and training keeps them so.
+    `elysium` no input to its candidate) are zero, and training keeps them so. Without its input the candidate of
+    `elysium` needs a bias: else h, which is zero at first, would stay so, and with it every gradient.
     """
     i, h, d = shape[:3]
     rng = np.random.default_rng(seed)
@@ -132,6 +133,7 @@ def initial(shape: Shape, seed: int) -> NDArray[np.float32]:
         p.wx[:, :h] = p.wh[:, :h] = 0.0
     if shape.cell == "elysium":
         p.wx[:, 2 * h : 3 * h] = 0.0
+        p.b[2 * h : 3 * h] = 0.1 * (-1.0) ** np.arange(h)
     return pack(p, shape).astype(np.float32)
 
 
