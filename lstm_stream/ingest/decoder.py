@@ -135,12 +135,12 @@ class Decoder:
             return item
         try:
             sensor = target.sensor if item.device is None and target.sensor else _sensor(item, target)
-            values = item.values if target.route.channel is None else _named(item, target)
+            named = item.values if target.route.channel is None else _named(item, target)
         except ValueError as error:
             return Rejection(Reason.BAD_SENSOR, str(error))
-        values = target.route.channels.pick(values)
+        values = target.route.channels.pick(named)
         if not values:
-            return _no_channels(item)
+            return _no_channels(named)
         if len(values) > self._limits.channels:
             detail = f"{len(values)} channels, at most {self._limits.channels} are taken (limits.channels); "
             return Rejection(Reason.TOO_MANY_CHANNELS, detail + "choose with include and exclude")
@@ -210,10 +210,10 @@ def _too_large(message: Message, limit: int) -> Rejection:
     return Rejection(Reason.TOO_LARGE, detail, message.topic)
 
 
-def _no_channels(sample: Sample) -> Rejection:
-    if not sample.values:
+def _no_channels(values: dict[str, float]) -> Rejection:
+    if not values:
         return Rejection(Reason.NO_CHANNELS, "no finite number in it; text, null and NaN count as absent")
-    names = ", ".join(map(shown, list(sample.values)[:5])) + (", ..." if len(sample.values) > 5 else "")
+    names = ", ".join(map(shown, list(values)[:5])) + (", ..." if len(values) > 5 else "")
     return Rejection(Reason.NO_CHANNELS, f"include and exclude leave none of the channels {names}")
 
 

@@ -102,7 +102,7 @@ def sample(record: Any, options: Options) -> Sample | Rejection:
         _flatten(record, "", options.separator, leaves)
     else:
         leaves[CHANNEL] = record
-    names = _names_in(leaves, options.fields) if options.fields else NO_NAMES
+    names = _take_names(leaves, options.fields) if options.fields else NO_NAMES
     try:
         field, time = _take_time(leaves, options)
     except ValueError as error:
@@ -130,8 +130,9 @@ def numbers(leaves: dict[str, Any], options: Options) -> dict[str, float]:
     return found
 
 
-def _names_in(leaves: dict[str, Any], fields: tuple[str, ...]) -> dict[str, str]:
-    found = ((name, leaves.get(name)) for name in fields)
+def _take_names(leaves: dict[str, Any], fields: tuple[str, ...]) -> dict[str, str]:
+    """Remove the fields that make names, which are no channels, and return them as text."""
+    found = [(name, leaves.pop(name, None)) for name in fields]
     return {name: str(value) for name, value in found if isinstance(value, (str, int, float)) and value != ""}
 
 
