@@ -124,7 +124,7 @@ def test_ltms_with_irregular_samples_is_not(forward, problem_of) -> None:
 
 
 def test_coupled_writes_what_it_forgets(forward, problem_of) -> None:
-    """c' = f c + (1 - f) g lies between c and g: where both are 1, or nearly, so is c', whatever the gate says."""
+    """C' = f c + (1 - f) g lies between c and g: where both are 1, or nearly, so is c', whatever the gate says."""
     problem = problem_of(Shape(4, 19, 2, "coupled"), 6, steps=5)
     hidden = problem.shape.hidden
     problem.p.b[2 * hidden : 3 * hidden] = 100  # g = 1

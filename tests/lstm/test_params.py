@@ -38,7 +38,7 @@ def test_packing_loses_nothing(shape) -> None:
 
 
 def test_the_layout_is_that_of_the_description(shape) -> None:
-    """gates (blocks, 1 + I + H, 4, 16), extra (blocks, E, 4, 16), head (D, blocks * 16), (D, I), (D,)."""
+    """In blocks: gates (blocks, 1 + I + H, 4, 16), extra (blocks, E, 4, 16), head (D, blocks * 16), (D, I), (D,)."""
     (i, h, d, _), p, flat = shape, numbered(shape), params.pack(numbered(shape), shape)
     rows, extra = 1 + i + h, len(p.extra) * 4 * shape.width
     head = rows * 4 * shape.width + extra
@@ -98,7 +98,8 @@ def test_fresh_weights_remember(shape) -> None:
     h = shape.hidden
     assert (p.b[h : 2 * h] == 1).all()
     assert not p.b[:h].any()
-    assert not p.b[2 * h :].any()
+    assert p.b[2 * h : 3 * h].any() == (shape.cell == "elysium"), "what else would its candidate be made of?"
+    assert not p.b[3 * h :].any()
     assert not p.extra.any()
 
 
