@@ -2,6 +2,7 @@
 
 `auto` goes by the first bytes, and among JSON, CBOR and MessagePack by what the document looks like: an object or
 array is SenML, Telegraf's, ThingsBoard's, Sparkplug's or a notification of a Shelly where all of it is, else plain.
+Where the source says where the time or the channels are (timestamp.field, root), it is plain.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def decode(payload: bytes, options: Options) -> tuple[str, list[Sample | Rejecti
     document = _PARSERS[encoding](payload, options.depth)
     if isinstance(document, Rejection):
         return encoding, [document]
-    shape = _shape(document)
+    described = options.root is not None or options.time_field is not None  # by the source, so no need to recognise it
+    shape = "json" if described else _shape(document)
     if shape == encoding:
         return encoding, json.from_document(document, options)
     name = shape if encoding == "json" else encoding if shape == "json" else f"{shape} ({encoding})"
