@@ -21,7 +21,7 @@ ALLOWED = {
     "records": "",
     "jit": "",
     "logs": "",
-    "config": "",
+    "config": "lstm",  # reads the weights to start from
     "lstm": "jit",
     "detect": "lstm jit records config",
     "ingest": "records config lstm_stream",

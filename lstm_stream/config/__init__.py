@@ -10,11 +10,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, Strict, field_validator, model_validator
+from pydantic import Field, PrivateAttr, Strict, field_validator, model_validator
 
 from lstm_stream.config.section import Section, conflict
 from lstm_stream.config.sources import Source as Source
 from lstm_stream.config.sources import Timestamp as Timestamp
+from lstm_stream.config.start import Start, read_start
 from lstm_stream.config.values import (
     WEEK,
     Budget,
@@ -115,8 +116,7 @@ class Model(Section):
 
     cell: Literal["standard", "peephole", "coupled", "elysium", "ltms"] = Field(
         default="standard",
-        description="Variant of the LSTM cell: standard, peephole (gates see the cell state), coupled (one gate forgets and "
-        "writes), elysium (the input acts through the gates alone), ltms (gates modulated by the elapsed time).",
+        description="Variant of the LSTM cell: standard, peephole, coupled, elysium or ltms (which sees gaps).",
     )
     hidden: int = Field(default=16, ge=1, le=256, description="Hidden units. More cost more, and rarely find more.")
     weights: Literal["own", "shared"] = Field(
@@ -124,6 +124,35 @@ class Model(Section):
         description="own: each sensor learns its own weights. shared: all sensors of the group learn one set.",
     )
     seed: int = Field(default=1, ge=0, lt=2**63, description="Where the random numbers start: same seed, same scores.")
+    start_from: File | None = Field(
+        default=None,
+        description="Weights that new sensors start from: a .safetensors file, as `lstm-stream pretrain` makes them. "
+        "null: random ones.",
+    )
+    _start: Start | None = PrivateAttr(default=None)
+
+    @property
+    def start(self) -> Start | None:
+        """What is in `start_from`; None where nothing is given."""
+        return self._start
+
+    @model_validator(mode="after")
+    def _read_start(self) -> Model:
+        if self.start_from is None or self._start is not None:
+            return self
+        try:
+            found = read_start(self.start_from)
+        except ValueError as error:
+            raise conflict("start_from", str(error)) from None
+        if (found.shape.cell, found.shape.hidden) != (self.cell, self.hidden):
+            text = (
+                f"was made for cell {found.shape.cell} with hidden {found.shape.hidden}, but here it is {self.cell} "
+                f"with {self.hidden}; write cell: {found.shape.cell} and hidden: {found.shape.hidden}, or make another "
+                "file with lstm-stream pretrain"
+            )
+            raise conflict("start_from", text, "cell", "hidden")
+        self._start = found
+        return self
 
 
 class Retraining(Section):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.config import Group
-from lstm_stream.detect import alarm, calibration, describe, errors, freeze, history, levels, scaling, silence
+from lstm_stream.detect import alarm, calibration, describe, errors, freeze, history, levels, scaling, silence, start
 from lstm_stream.detect.inputs import elapse, inputs
 from lstm_stream.detect.retraining import Learner, SharedLearner, Trainer
 from lstm_stream.detect.state import CALIBRATED, SlotArrays, fields, lstm_shape
@@ -65,7 +65,7 @@ class Detector:
         self.arrays = SlotArrays(fields(len(channels), group), 1)
         shape = lstm_shape(len(channels), group)
         self._cell = params.CELLS[shape.cell].code, shape.hidden
-        self._initial = params.initial(shape, group.model.seed)
+        self._initial, self.misfit = start.fresh(shape, group.model), start.misfit(shape, group.model)
         self.learner = Learner(group, self.arrays, trainer)
         if group.model.weights == "shared":
             self.learner = SharedLearner(group, self.arrays, trainer, self.sensors)

@@ -8,6 +8,7 @@ channel moves it, from the start, to the detector of the larger set. Later, unkn
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from lstm_stream.config import Group, Limits
 from lstm_stream.detect.detector import Detector
 from lstm_stream.detect.retraining import Round, Trainer
 from lstm_stream.records import Event, Packed, Reading, Reason, Rejection, Samples, Verdicts
+
+log = logging.getLogger(__name__)
 
 LARGEST = 3.4e38  # float32's largest number, which controllers send for "no value"
 
@@ -146,7 +149,10 @@ class Fleet:
     def _detector(self, key: Key) -> Detector:
         if key not in self.detectors:
             name, channels = key
-            self.detectors[key] = Detector(name, channels, self._groups[name], self._trainer)
+            detector = Detector(name, channels, self._groups[name], self._trainer)
+            if detector.misfit and not any(d.misfit for (group, _), d in self.detectors.items() if group == name):
+                log.warning("group %r: %s, so they start from random weights", name, detector.misfit)
+            self.detectors[key] = detector
         return self.detectors[key]
 
     # --- time and counts

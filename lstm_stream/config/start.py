@@ -1,0 +1,43 @@
+"""Weights to start from: read together with the configuration, so that what is wrong with the file is said then.
+
+What is read stays with the configuration, which is all that the detection is given: the daemon, a replay and an
+evaluation in other processes start from the same numbers, and none of them reads the file again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from lstm_stream.lstm.params import Shape
+
+LARGEST = 64 * 1024 * 1024  # bytes: many times what the largest model takes
+OTHERS = "give a file that lstm-stream pretrain wrote"
+
+
+class Start(NamedTuple):
+    """The content of a file: parameters and what they are for."""
+
+    shape: Shape
+    weights: bytes  # float32 (P,); bytes, so that configurations can be compared
+
+
+def read_start(path: Path) -> Start:
+    """The weights in a .safetensors file. Raises ValueError that says what is wrong; what would be right."""
+    from lstm_stream.lstm.interchange import load
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ValueError(f"{str(path)!r} cannot be read: {reason}; {OTHERS}") from None
+    if len(content) > LARGEST:
+        raise ValueError(f"{str(path)!r} is longer than {LARGEST >> 20} MiB; {OTHERS}")
+    try:
+        shape, weights = load(content)
+    except ValueError as error:
+        reason = str(error).replace("; ", ", ")  # what comes after a semicolon is advice
+        raise ValueError(f"{str(path)!r} holds no weights that can be used: {reason}; {OTHERS}") from None
+    return Start(shape, weights.tobytes())
