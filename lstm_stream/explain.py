@@ -96,7 +96,11 @@ def _later(explanation: Explanation) -> str:
     source = explanation.settings
     if source is None or not explanation.readings:
         return ""
-    joined = f"; joined with others of the sensor within {source.join:g} s (join)" if source.join else ""
+    joined = ""
+    if source.resample:
+        joined = f"; averaged with others of the sensor every {source.resample:g} s (resample)"
+    elif source.join:
+        joined = f"; joined with others of the sensor within {source.join:g} s (join)"
     return joined + ("; counters become rates" if source.counters else "")
 
 

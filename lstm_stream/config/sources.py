@@ -126,6 +126,12 @@ class Source(Section):
         le=3600,
         description="How long to wait for further channels of a sensor that come in messages of their own. 0: not.",
     )
+    resample: Duration = Field(
+        default=0.0,
+        ge=0,
+        le=86400,
+        description="Average what comes within such an interval, such as 1m, into one sample; instead of join. 0: not.",
+    )
     timestamp: Timestamp = Field(default=Timestamp(), description="Where a sample's time comes from.")
 
     @property

@@ -1,12 +1,13 @@
-"""From messages to readings as the service wants them: decoded, counters as rates, pieces joined.
+"""From messages to readings as the service wants them: decoded, counters as rates, pieces joined or resampled.
 
-    Decoder -> Counters -> Join -> readings
+    Decoder -> Counters -> Join or Resample -> readings
 
-Only sources that ask for rates or joining pay for them. Both remember; the decoder's explanations do not depend on it.
+Only sources that ask for it pay for it. These remember; the decoder's explanations do not depend on it.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,6 +16,7 @@ from lstm_stream.ingest.channels import Channels
 from lstm_stream.ingest.counters import Counters
 from lstm_stream.ingest.decoder import Decoder
 from lstm_stream.ingest.join import Join
+from lstm_stream.ingest.resample import Resample
 from lstm_stream.records import Message, Reading, Rejection
 
 _MARGIN = 0.25  # s between a message's arrival and its being taken, at most, while the inbox is empty
@@ -28,15 +30,16 @@ class Assembly:
         self._clock = clock
         self._counters = Counters(limits.sensors)
         self._join = Join(limits.sensors)
+        self._resample = Resample(limits.sensors)
         self._counted = {id(source): Channels(source.counters, ()) for source in sources if source.counters}
-        self._plain = not self._counted and not any(source.join for source in sources)
+        self._plain = not self._counted and not any(source.join or source.resample for source in sources)
         self._sources = sources  # keeps the ids above alive
 
     def decode(self, message: Message) -> tuple[list[Reading], list[Rejection]]:
         """The readings that a message completes, of any sensor, and what was rejected of it. Never raises."""
         if self._plain:
             return self._decoder.decode(message)
-        readings = self._join.due(message.time)
+        readings = self._due(message.time)
         seen = self._decoder.explain(message)
         rejections = seen.rejections
         for reading in seen.readings:
@@ -51,10 +54,15 @@ class Assembly:
         """What comes of one reading of the decoder."""
         counted = self._counted.get(id(source))
         result = reading if counted is None else self._counters.rates(reading, counted)
-        if source is None or not source.join or isinstance(result, Rejection):
+        if source is None or isinstance(result, Rejection):
             return [result]
-        return self._join.add(result, message.time, source.join)
+        if source.resample:
+            return self._resample.add(result, message.time, source.resample)
+        return self._join.add(result, message.time, source.join) if source.join else [result]
+
+    def _due(self, now: float) -> list[Reading]:
+        return self._join.due(now) + self._resample.due(now)
 
     def held(self, final: bool) -> list[Reading]:
         """The readings that have waited long enough for more, told while no messages come; or, finally, all."""
-        return self._join.flush() if final else self._join.due(self._clock() - _MARGIN)
+        return self._due(math.inf if final else self._clock() - _MARGIN)

@@ -16,12 +16,10 @@ Rules (time: of the piece, from its payload or else its arrival):
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 
+from lstm_stream.ingest.waiting import Waiting
 from lstm_stream.records import Reading, Reason, Rejection
-
-Key = tuple[str, str]  # group, sensor
 
 
 @dataclass(slots=True)
@@ -30,28 +28,23 @@ class _Open:
 
     reading: Reading
     times: dict[str, float]  # of each channel
-    number: int
 
 
-class Join:
-    """The open samples of all sensors, of `most` sensors at most."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._open: dict[Key, _Open] = {}
-        self._closed: dict[Key, float] = {}  # time of the latest closed sample
-        self._deadlines: list[tuple[float, int, Key]] = []  # a heap; entries of closed samples are passed over
-        self._number = 0
+class Join(Waiting[_Open]):
+    """The open samples of all sensors."""
 
     def add(self, piece: Reading, arrival: float, hold: float) -> list[Reading | Rejection]:
         """Take a piece that arrived at `arrival` (unix s). What it closes, and why it is refused, if it is."""
         key = (piece.group, piece.sensor)
         waiting = self._open.get(key)
         if waiting is None:
-            rejection = self._refused(key, piece)
-            if rejection is None:
-                self._begin(key, piece, arrival, hold)
-            return [rejection] if rejection else []
+            rejection = self._admit(key) or (
+                _late(piece, self._closed[key]) if piece.time <= self._closed[key] else None
+            )
+            if rejection is not None:
+                return [rejection]
+            self._begin(key, _opened(piece), arrival + hold)
+            return []
         start = waiting.reading.time
         again = [name for name in piece.values if name in waiting.times]
         if any(waiting.times[name] == piece.time for name in again):
@@ -61,46 +54,18 @@ class Join:
             return [_late(piece, start)]
         if again or piece.time > start + hold:
             closed = self._close(key)
-            self._begin(key, piece, arrival, hold)
+            self._begin(key, _opened(piece), arrival + hold)
             return [closed]
         waiting.reading.values.update(piece.values)
         waiting.times.update(dict.fromkeys(piece.values, piece.time))
         return []
 
-    def due(self, now: float) -> list[Reading]:
-        """The samples whose time to wait has passed by `now` (unix s), in that order."""
-        result = []
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, number, key = heapq.heappop(self._deadlines)
-            waiting = self._open.get(key)
-            if waiting is not None and waiting.number == number:
-                result.append(self._close(key))
-        return result
+    def _made(self, waiting: _Open) -> Reading:
+        return waiting.reading
 
-    def flush(self) -> list[Reading]:
-        """All open samples, as they are."""
-        return self.due(float("inf"))
 
-    def _refused(self, key: Key, piece: Reading) -> Rejection | None:
-        closed = self._closed.get(key)
-        if closed is None:
-            if len(self._closed) >= self._most:
-                detail = f"{piece.sensor!r} is one sensor too many; raise limits.sensors (now {self._most})"
-                return Rejection(Reason.TOO_MANY_SENSORS, detail)
-            return None
-        return _late(piece, closed) if piece.time <= closed else None
-
-    def _begin(self, key: Key, piece: Reading, arrival: float, hold: float) -> None:
-        self._number += 1
-        sample = piece._replace(values=dict(piece.values))
-        self._open[key] = _Open(sample, dict.fromkeys(piece.values, piece.time), self._number)
-        self._closed.setdefault(key, float("-inf"))
-        heapq.heappush(self._deadlines, (arrival + hold, self._number, key))
-
-    def _close(self, key: Key) -> Reading:
-        sample = self._open.pop(key).reading
-        self._closed[key] = sample.time
-        return sample
+def _opened(piece: Reading) -> _Open:
+    return _Open(piece._replace(values=dict(piece.values)), dict.fromkeys(piece.values, piece.time))
 
 
 def _late(piece: Reading, since: float) -> Rejection:
