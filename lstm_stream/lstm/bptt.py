@@ -181,7 +181,7 @@ def tape_update(cell: int, k: int, inputs: int, steps: int, t: int, count: int, 
                     store(load(tape.u, j), tape.s, j)
             a_at = at if len(tape.a) > FOUR else 0
             tau = peek(tape.v, n * k + inputs)
-            update_cell(cell, tape.u, at, tape.a, a_at, tau, tape.state, c_at, c_at + 2 * rows * width)
+            update_cell(cell, tape.u, at, tape.a, a_at, tau, tape.state, c_at, c_at + 2 * rows * width, True)
     for block in range(width // LANES):
         for r in range(count):
             n = t * rows + r

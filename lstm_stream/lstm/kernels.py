@@ -28,7 +28,10 @@ CHUNK = 8 * ROWS  # rows gathered at a time
 AHEAD = 16  # rows to ask the memory for in advance
 PEEPHOLE, LTMS = CELLS["peephole"].code, CELLS["ltms"].code
 
+DEPTH = 80  # rows of weights in one pass over the chunk: what a block has of them stays in the first cache
+
 _tile = tile(ROWS)
+_tile_add = tile(ROWS, add=True)
 _one = tile(1, PIECES)
 _two = tile(1, 2)  # two whole blocks, where a block is one vector: twice as many sums under way
 
@@ -92,10 +95,14 @@ def sums_of_block(
 
     Rows are done in whole tiles; what is in v and out beyond the last one is of no use.
     """
-    for piece in range(PIECES):
+    for piece in range(0, LANES, WIDTH):
         for r in range(0, rows, ROWS):
-            place = (out, out_at + r * FOUR + piece * WIDTH, FOUR, 0)
-            _tile(n, (w, at + piece * WIDTH, FOUR, 0), (v, v_at + r * stride, stride, 1, 0), place)
+            place = (out, out_at + r * FOUR + piece, FOUR, 0)
+            _tile(min(n, DEPTH), (w, at + piece, FOUR, 0), (v, v_at + r * stride, stride, 1, 0), place)
+        for k in range(DEPTH, n, DEPTH):
+            for r in range(0, rows, ROWS):
+                place, x = (out, out_at + r * FOUR + piece, FOUR, 0), (v, v_at + r * stride + k, stride, 1, 0)
+                _tile_add(min(n - k, DEPTH), (w, at + k * FOUR + piece, FOUR, 0), x, place)
 
 
 @inline
@@ -114,21 +121,26 @@ def store_four(u: gates.Four, a: Array, at: int) -> None:
 
 
 @inline
-def update_cell(cell: int, s: Array, at: int, a: Array, a_at: int, tau: Any, state: Array, c_at: int, to: int) -> None:
+def update_cell(
+    cell: int, s: Array, at: int, a: Array, a_at: int, tau: Any, state: Array, c_at: int, to: int, keep: bool
+) -> None:
     """One block of units of one row, from its sums and extras s and a (4, 16) and c at state.flat[c_at].
 
-    The new c goes to state.flat[to]; s becomes the gates, but for o, which is `zo` still.
+    The new c goes to state.flat[to]; the last of s becomes `zo`, and if they are to be kept the others the gates i f g.
     """
     for piece in range(0, LANES, WIDTH):
         c = load(state, c_at + piece)
         u, c = gates.forward(cell, four(s, at + piece), c, four(a, a_at + piece), splat(tau))
         store(c, state, to + piece)
-        store_four(u, s, at + piece)
+        if keep:
+            store_four(u, s, at + piece)
+        else:
+            store(u[3], s, at + 3 * LANES + piece)
 
 
 @inline
 def update_hidden(s: Array, at: int, state: Array, c_at: int, to: int) -> None:
-    """The rest of it: the output gate, and the new h to state.flat[to] from the new c."""
+    """The rest of it: the output gate, which the last of s becomes, and the new h to state.flat[to] from the new c."""
     for piece in range(0, LANES, WIDTH):
         o, h = gates.show(load(s, at + 3 * LANES + piece), load(state, c_at + piece))
         store(o, s, at + 3 * LANES + piece)
@@ -176,7 +188,7 @@ def step_row(
     h_at, c_at, tau = row * 2 * width, (row * 2 + 1) * width, peek(work, v_at + inputs)
     for block in range(blocks):
         at_c = c_at + block * LANES
-        update_cell(cell, work, block * FOUR, work, a_at + block * FOUR, tau, state, at_c, at_c)
+        update_cell(cell, work, block * FOUR, work, a_at + block * FOUR, tau, state, at_c, at_c, False)
     for block in range(blocks):
         update_hidden(work, block * FOUR, state, c_at + block * LANES, h_at + block * LANES)
     clear_padding(state, row, hidden)
@@ -218,7 +230,7 @@ def step_chunk(
             sums_of_block(extra, w, (n * blocks + extra * block) * FOUR, rows, v, 0, n, a, 0)
         for r in range(rows):
             c_at = (2 * slot[start + r] + 1) * width + block * LANES
-            update_cell(cell, s, r * FOUR, a, r * FOUR, peek(v, r * n + inputs), state, c_at, c_at)
+            update_cell(cell, s, r * FOUR, a, r * FOUR, peek(v, r * n + inputs), state, c_at, c_at, False)
         for r in range(rows):
             h_at = 2 * slot[start + r] * width + block * LANES
             update_hidden(s, r * FOUR, state, h_at + width, h_at)
