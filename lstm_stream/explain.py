@@ -79,7 +79,9 @@ def _channels(reading: Reading) -> list[str]:
 
 def _time_source(explanation: Explanation) -> str | None:
     if explanation.time_source in (None, "arrival"):
-        return explanation.time_source and "of arrival; the payload has none"
+        trusted = explanation.settings is None or explanation.settings.timestamp.trust
+        why = "the payload has none" if trusted else "that of the payload is not trusted (timestamp.trust)"
+        return explanation.time_source and f"of arrival; {why}"
     return f"from {explanation.time_source} in the payload"
 
 
