@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from lstm_stream import __version__
 from lstm_stream.evaluate import options as evaluation
 from lstm_stream.options import Verbs, add_verb, address, number, topic, whole
+from lstm_stream.pretrain import options as pretraining
 
 if TYPE_CHECKING:
     from lstm_stream.config import Config
@@ -141,6 +142,13 @@ def evaluate(args: argparse.Namespace) -> int:
     return run_evaluate(args, config.groups[config.sources[0].group])
 
 
+def pretrain(args: argparse.Namespace) -> int:
+    """Make weights to start from."""
+    from lstm_stream.pretrain.main import run_pretrain
+
+    return run_pretrain(args)
+
+
 def bench(args: argparse.Namespace) -> int:
     """Measure the engine on this machine."""
     from lstm_stream.bench import run_bench
@@ -220,6 +228,7 @@ def _parser() -> argparse.ArgumentParser:
     for add in (_add_demo, _add_run, _add_check, _add_replay, _add_explain):
         add(verbs)
     evaluation.add(verbs, evaluate)
+    pretraining.add(verbs, pretrain)
     _add_bench(verbs)
     return parser
 

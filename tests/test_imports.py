@@ -38,8 +38,9 @@ ALLOWED = {
     "options": "",
     # of demo only the rules of what is found; of replay the group that waits for its retraining
     "evaluate": "options demo replay recording detect outputs simulate records config lstm_stream",
+    "pretrain": "options replay recording detect lstm simulate records config lstm_stream",
     "bench": "lstm config lstm_stream",
-    "cli": "options app demo replay explain evaluate bench logs config lstm_stream",
+    "cli": "options app demo replay explain evaluate pretrain bench logs config lstm_stream",
     "__main__": "cli",
 }
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
@@ -39,13 +40,16 @@ TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 # --- parameters
 
 
-def save(flat: NDArray[np.float32], shape: Shape, prefix: str = "") -> bytes:
+def save(
+    flat: NDArray[np.float32], shape: Shape, prefix: str = "", metadata: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
     """The content of a .safetensors file with the parameters flat (P,).
 
-    `prefix` goes before the names of the recurrent layer, "lstm." for a module that holds its nn.LSTM as `lstm`.
+    `prefix` goes before the names of the recurrent layer, "lstm." for a module that holds its nn.LSTM as `lstm`;
+    `metadata` may say how they were made.
     """
-    metadata = {CELL_KEY: shape.cell, VERSION_KEY: str(VERSION)}
-    return encode(to_tensors(flat, shape, prefix), metadata)
+    own = {CELL_KEY: shape.cell, VERSION_KEY: str(VERSION)}
+    return encode(to_tensors(flat, shape, prefix), {**metadata, **own})
 
 
 def load(data: bytes) -> tuple[Shape, NDArray[np.float32]]:

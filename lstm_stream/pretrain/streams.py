@@ -1,0 +1,79 @@
+"""Sensors to learn from: recordings, or parts of them, as arrays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_stream.config import Source
+from lstm_stream.recording import RecordingError, read
+from lstm_stream.records import Reading
+
+F8 = NDArray[np.float64]
+
+LENGTH = 400  # rows of a piece: a sensor's warm-up, in which no alarm disturbs what is learned
+SHORTEST = 64  # rows of the last piece of a stream
+
+
+class Stream(NamedTuple):
+    """N samples of one sensor with D channels, times increasing."""
+
+    name: str
+    time: F8  # (N,) unix s
+    values: F8  # (N, D) NaN = absent
+
+
+def recorded(paths: Sequence[Path], channels: int | None) -> list[Stream]:
+    """The sensors in some recordings with this many channels; None: as many as most of them have.
+
+    Where one channel is asked for, each channel of a sensor with more is a sensor of its own. Raises RecordingError
+    where a file is none, or where no sensor is left.
+    """
+    sensors = [sensor for path in paths for sensor in _sensors(path)]
+    counts = Counter(sensor.values.shape[1] for sensor in sensors)
+    wanted = channels or counts.most_common(1)[0][0]
+    if wanted == 1:
+        return [channel for sensor in sensors for channel in _channels(sensor)]
+    fitting = [sensor for sensor in sensors if sensor.values.shape[1] == wanted]
+    if not fitting:
+        found = ", ".join(map(str, sorted(counts)))
+        raise RecordingError(f"no recorded sensor has {wanted} channels; there are sensors with {found}")
+    return fitting
+
+
+def _sensors(path: Path) -> list[Stream]:
+    """The sensors of a recording, each with the channels that it ever shows, in the daemon's order: by name."""
+    readings: dict[str, list[Reading]] = {}
+    for row in read(path, Source()).rows:
+        if isinstance(row.reading, Reading):
+            of = readings.setdefault(row.sensor, [])
+            if not of or row.reading.time > of[-1].time:
+                of.append(row.reading)
+    if not readings:
+        raise RecordingError(f"{path}: no row could be read; lstm-stream replay says why")
+    return [_stream(f"{path.stem}/{sensor}", of) for sensor, of in readings.items()]
+
+
+def _stream(name: str, readings: Sequence[Reading]) -> Stream:
+    names = sorted({channel for reading in readings for channel in reading.values})
+    values = [[reading.values.get(channel, np.nan) for channel in names] for reading in readings]
+    return Stream(name, np.array([reading.time for reading in readings]), np.array(values, np.float64))
+
+
+def _channels(sensor: Stream) -> list[Stream]:
+    parts = []
+    for j, column in enumerate(sensor.values.T):
+        there = ~np.isnan(column)
+        parts.append(Stream(f"{sensor.name}/{j}", sensor.time[there], column[there, None]))
+    return parts
+
+
+def pieces(stream: Stream) -> list[Stream]:
+    """A stream cut into pieces of `LENGTH`, each of which is a new sensor to the detection."""
+    starts = range(0, max(len(stream.time) - SHORTEST + 1, 0), LENGTH)
+    return [Stream(stream.name, stream.time[k : k + LENGTH], stream.values[k : k + LENGTH]) for k in starts]
