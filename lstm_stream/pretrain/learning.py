@@ -19,7 +19,8 @@ from lstm_stream.pretrain.shown import FROM, Windows
 
 F4 = NDArray[np.float32]
 
-BATCH = 32  # pieces
+BATCH = 32  # pieces at most
+BATCHES = 16  # in an epoch at least, if need be smaller ones: few pieces are to be learned from as well
 RATE = 4e-3  # of Adam, at the start; it falls to zero along half a cosine
 CLIP = 1.0
 
@@ -43,7 +44,7 @@ def learn(
     before = _loss(cell, weights, held)
     best = Learned(weights.copy(), before, before, 0)
     moments, grad = np.zeros((2, len(weights)), np.float32), np.empty_like(weights)
-    batches = math.ceil(len(some.x) / BATCH)
+    batches = max(math.ceil(len(some.x) / BATCH), min(BATCHES, len(some.x)))
     updates, step = epochs * batches * math.ceil(some.x.shape[1] / training.SEGMENT), 0
     for epoch in range(1, epochs + 1):
         for chosen in np.array_split(chance.permutation(len(some.x)), batches):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.config import Source
+from lstm_stream.detect.fleet import to_samples
 from lstm_stream.recording import RecordingError, read
 from lstm_stream.records import Reading
 
@@ -60,9 +61,9 @@ def _sensors(path: Path) -> list[Stream]:
 
 
 def _stream(name: str, readings: Sequence[Reading]) -> Stream:
-    names = sorted({channel for reading in readings for channel in reading.values})
-    values = [[reading.values.get(channel, np.nan) for channel in names] for reading in readings]
-    return Stream(name, np.array([reading.time for reading in readings]), np.array(values, np.float64))
+    names = tuple(sorted({channel for reading in readings for channel in reading.values}))
+    samples = to_samples(readings, [0] * len(readings), names)
+    return Stream(name, samples.time, samples.values)
 
 
 def _channels(sensor: Stream) -> list[Stream]:
