@@ -144,9 +144,12 @@ def evaluate(args: argparse.Namespace) -> int:
 
 def pretrain(args: argparse.Namespace) -> int:
     """Make weights to start from."""
+    config = _load(args.config)
+    if config is None:
+        return INVALID
     from lstm_stream.pretrain.main import run_pretrain
 
-    return run_pretrain(args)
+    return run_pretrain(args, config)
 
 
 def bench(args: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lstm_stream.cli import main
-from lstm_stream.config import Config, Group, Limits
+from lstm_stream.config import Config, Group, Limits, Source
 from lstm_stream.detect.fleet import Fleet
 from lstm_stream.detect.retraining import Trainer
 from lstm_stream.lstm import interchange, kernels
@@ -112,6 +112,13 @@ def test_a_users_own_recordings(pump: Path, tmp_path: Path, capsys: pytest.Captu
     assert figures(told)["these weights"][0] < 0.7 * figures(told)["random weights"][0]
 
 
+def test_a_configuration_says_what_to_read_and_which_model(pump: Path, tmp_path: Path) -> None:
+    config, out = tmp_path / "c.yaml", tmp_path / "out.safetensors"
+    config.write_text("sources:\n  - exclude: [b]\ngroups:\n  default:\n    model: {cell: coupled, hidden: 3}\n")
+    assert pretrain("--out", out, "--from", pump, "--config", config, "--epochs", 1) == 0
+    assert interchange.load(out.read_bytes())[0] == Shape(9, 3, 1, "coupled")
+
+
 @pytest.mark.parametrize(
     ("content", "arguments", "expected"),
     [
@@ -145,23 +152,26 @@ def test_a_recording_is_never_written_over(pump: Path, capsys: pytest.CaptureFix
 
 
 def test_channels_are_in_the_daemons_order(pump: Path) -> None:
-    (sensor,) = recorded([pump], None)
+    (sensor,) = recorded([str(pump)], Source(), None)
     assert sensor.values[0] == pytest.approx([6.0, 10.0])  # a before b
 
 
 def test_each_channel_is_a_sensor_where_one_is_asked_for(pump: Path) -> None:
-    assert [sensor.values.shape for sensor in recorded([pump], 1)] == [(2100, 1), (2100, 1)]
+    assert [sensor.values.shape for sensor in recorded([str(pump)], Source(), 1)] == [(2100, 1), (2100, 1)]
 
 
 def test_sensors_of_a_long_file_are_told_apart_and_stale_rows_left_out(tmp_path: Path) -> None:
     path = tmp_path / "long.csv"
     path.write_text("\n".join(["sensor,timestamp,a,b", *swing(9, 5, "x,"), *swing(4, 5, "y,"), *swing(3, 5, "x,")]))
-    assert [(sensor.name, len(sensor.time)) for sensor in recorded([path], 2)] == [("long/x", 9), ("long/y", 4)]
+    assert [(sensor.name, len(sensor.time)) for sensor in recorded([str(path)], Source(), 2)] == [
+        ("long/x", 9),
+        ("long/y", 4),
+    ]
 
 
 def test_no_sensor_matches_is_an_error(pump: Path) -> None:
     with pytest.raises(RecordingError, match="there are sensors with 2"):
-        recorded([pump], 4)
+        recorded([str(pump)], Source(), 4)
 
 
 def test_pieces_cover_a_stream_but_for_a_short_end() -> None:

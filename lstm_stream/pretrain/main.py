@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstm_stream import __version__
-from lstm_stream.config import Group
+from lstm_stream.config import Config, Group, Model, Source
 from lstm_stream.detect.state import lstm_shape
 from lstm_stream.lstm import interchange
 from lstm_stream.lstm.params import Shape
@@ -32,22 +32,23 @@ class Split(NamedTuple):
 
     learned: list[Stream]
     held: list[Stream]
-    source: str  # where they are from, in words
+    words: str  # where they are from
 
 
-def run_pretrain(args: argparse.Namespace) -> int:
+def run_pretrain(args: argparse.Namespace, config: Config) -> int:
     """Learn, write args.out, print the figures; the exit code is 1 where that cannot be."""
+    source = config.sources[0]
+    group = config.groups[source.group]
     try:
         _check_targets(args)
-        split = _split(args)
+        split = _split(args, source)
         channels = split.learned[0].values.shape[1]
-        tests = recorded([Path(name) for name in args.test], channels) if args.test else []
-        model = {"cell": args.cell, "hidden": args.hidden, "seed": args.seed}
-        fresh = Group.model_validate({"model": model})
+        tests = recorded(args.test, source, channels) if args.test else []
+        fresh = _starting(group, args, None)
         shape = lstm_shape(channels, fresh)
         learned = _learn(split, fresh, shape, args)
         Path(args.out).write_bytes(_content(learned, shape, split, args))
-        started = Group.model_validate({"model": {**model, "start_from": args.out}})
+        started = _starting(group, args, args.out)
         print(_summary(split, shape, learned, args))
         print(_table(f"{counted(len(split.held), 'piece')} held back", split.held, fresh, started))
         if tests:
@@ -67,24 +68,31 @@ def _check_targets(args: argparse.Namespace) -> None:
         check_target(Path(recording), args.out)
 
 
+def _starting(group: Group, args: argparse.Namespace, path: str | None) -> Group:
+    """The group with the model asked for, its sensors starting from a file or at random."""
+    asked = {"cell": args.cell or group.model.cell, "hidden": args.hidden or group.model.hidden}
+    model = Model.model_validate({"weights": group.model.weights, "seed": args.seed, **asked, "start_from": path})
+    return group.model_copy(update={"model": model})
+
+
 # --- what to learn from
 
 
-def _split(args: argparse.Namespace) -> Split:
+def _split(args: argparse.Namespace, source: Source) -> Split:
     """Raises RecordingError where a recording cannot be used, UnusableError where there is too little of them."""
     if not args.recordings:
         streams = synthetic(args.streams, args.channels or 1, LENGTH, args.seed)
         held = len(streams) // HELD_BACK
         return Split(streams[held:], streams[:held], counted(len(streams), "simulated sensor"))
-    streams = recorded([Path(name) for name in args.recordings], args.channels)
+    streams = recorded(args.recordings, source, args.channels)
     parts = [part for part in map(pieces, streams) if part]
     if sum(map(len, parts)) < 2:
         raise UnusableError(f"{args.recordings[0]}: too short to learn from; give recordings of {2 * LENGTH} rows")
     chance = np.random.default_rng(args.seed)
     learned, held_back = _divided([parts[k] for k in chance.permutation(len(parts))])
     learned, held_back = (_some(of, args.streams, chance) for of in (learned, held_back))
-    source = f"{counted(len(args.recordings), 'recording')} of {counted(len(parts), 'sensor')}"
-    return Split(learned, held_back, source)
+    words = f"{counted(len(args.recordings), 'recording')} of {counted(len(parts), 'sensor')}"
+    return Split(learned, held_back, words)
 
 
 def _divided(parts: Sequence[list[Stream]]) -> tuple[list[Stream], list[Stream]]:
@@ -115,7 +123,7 @@ def _learn(split: Split, group: Group, shape: Shape, args: argparse.Namespace) -
 def _content(learned: Learned, shape: Shape, split: Split, args: argparse.Namespace) -> bytes:
     """The .safetensors file; the same for the same command, wherever it is run."""
     made = (
-        f"lstm-stream {__version__} pretrain: {split.source}, {len(split.learned)} pieces learned from, "
+        f"lstm-stream {__version__} pretrain: {split.words}, {len(split.learned)} pieces learned from, "
         f"{len(split.held)} held back, seed {args.seed}, epoch {learned.epoch} of {args.epochs}, "
         f"held-back loss {learned.before:.4f} -> {learned.after:.4f}"
     )
@@ -125,7 +133,7 @@ def _content(learned: Learned, shape: Shape, split: Split, args: argparse.Namesp
 def _summary(split: Split, shape: Shape, learned: Learned, args: argparse.Namespace) -> str:
     return (
         f"{args.out}: {counted(shape.outputs, 'channel')}, cell {shape.cell}, hidden {shape.hidden}\n"
-        f"learned from {counted(len(split.learned), 'piece')}, held back {len(split.held)}: {split.source}\n"
+        f"learned from {counted(len(split.learned), 'piece')}, held back {len(split.held)}: {split.words}\n"
         f"loss on those held back: {learned.before:.4f} at the start, {learned.after:.4f} after epoch "
         f"{learned.epoch} of {args.epochs}, which was the best"
     )

@@ -45,13 +45,19 @@ def add(verbs: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
         help="of the sensors (default: those of most recorded sensors; 1 for simulated ones)",
     )
     parser.add_argument(
+        "--config",
+        metavar="C",
+        help="configuration file: how its first source reads recordings, and the settings of that source's group",
+    )
+    parser.add_argument(
         "--hidden",
         metavar="H",
         type=number(int, lambda value: 1 <= value <= 256, "a whole number from 1 to 256"),
-        default=16,
-        help="hidden units (default: 16)",
+        help="hidden units (default: as configured, 16 without a file)",
     )
-    parser.add_argument("--cell", choices=CELLS, default="standard", help="variant of the LSTM (default: standard)")
+    parser.add_argument(
+        "--cell", choices=CELLS, help="variant of the LSTM (default: as configured, standard without a file)"
+    )
     parser.add_argument("--seed", metavar="N", type=whole(0), default=1, help="of all random numbers (default: 1)")
     parser.add_argument(
         "--streams",

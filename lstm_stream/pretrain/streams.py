@@ -29,13 +29,13 @@ class Stream(NamedTuple):
     values: F8  # (N, D) NaN = absent
 
 
-def recorded(paths: Sequence[Path], channels: int | None) -> list[Stream]:
+def recorded(paths: Sequence[str], source: Source, channels: int | None) -> list[Stream]:
     """The sensors in some recordings with this many channels; None: as many as most of them have.
 
     Where one channel is asked for, each channel of a sensor with more is a sensor of its own. Raises RecordingError
     where a file is none, or where no sensor is left.
     """
-    sensors = [sensor for path in paths for sensor in _sensors(path)]
+    sensors = [sensor for path in paths for sensor in _sensors(Path(path), source)]
     counts = Counter(sensor.values.shape[1] for sensor in sensors)
     wanted = channels or counts.most_common(1)[0][0]
     if wanted == 1:
@@ -47,10 +47,10 @@ def recorded(paths: Sequence[Path], channels: int | None) -> list[Stream]:
     return fitting
 
 
-def _sensors(path: Path) -> list[Stream]:
+def _sensors(path: Path, source: Source) -> list[Stream]:
     """The sensors of a recording, each with the channels that it ever shows, in the daemon's order: by name."""
     readings: dict[str, list[Reading]] = {}
-    for row in read(path, Source()).rows:
+    for row in read(path, source).rows:
         if isinstance(row.reading, Reading):
             of = readings.setdefault(row.sensor, [])
             if not of or row.reading.time > of[-1].time:
