@@ -68,7 +68,8 @@ def train(job: Job) -> Round:
     if np.isfinite(job.target[:, split:]).sum() < MINIMUM:
         return Round("rejected", time.perf_counter() - began)
     s, challenger = job.settings, job.weights.copy()
-    training.train(*job.cell, challenger, job.x[:, :split], job.target[:, :split], s.epochs, s.learning_rate, s.clip)
+    x, target = (np.ascontiguousarray(array[:, :split]) for array in (job.x, job.target))  # one type, one compilation
+    training.train(*job.cell, challenger, x, target, s.epochs, s.learning_rate, s.clip)
     champion_loss = training.evaluate(*job.cell, job.weights, job.x, job.target, split)
     challenger_loss = training.evaluate(*job.cell, challenger, job.x, job.target, split)
     better = challenger_loss <= champion_loss  # False for NaN
