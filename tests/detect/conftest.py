@@ -22,9 +22,9 @@ from lstm_stream.records import Event, Reading, Reason, Verdicts
 def make_group(**settings: object) -> Group:
     """Rounds at 64, 128, 192 ... samples, adopted 8 later; alarms from sample 100 on, accepted after 20 minutes.
 
-    Keyword arguments replace settings of the group, of its `model` (weights, hidden, seed) or `retraining`.
+    Keyword arguments replace settings of the group, of its `model` (cell, weights, hidden, seed) or `retraining`.
     """
-    model = {"hidden": 3, "weights": "own", "seed": 1}
+    model = {"cell": "standard", "hidden": 3, "weights": "own", "seed": 1}
     retraining = {"enabled": True, "every": 64, "history": 128, "lag": 8, "epochs": 1, "patience": 600.0}
     group: dict[str, object] = {"warmup": 100, "false_alarms": "1 per sensor per hour", "accept_after": 1200.0}
     for name, value in settings.items():

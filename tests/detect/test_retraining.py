@@ -11,7 +11,7 @@ from lstm_stream.config import Retraining
 from lstm_stream.detect.history import sequence
 from lstm_stream.detect.retraining import Job, Round, is_due, train
 from lstm_stream.lstm import cell, params
-from lstm_stream.lstm.params import Shape
+from lstm_stream.lstm.params import CELLS, Parameters, Shape
 from lstm_stream.records import Reading
 
 
@@ -113,7 +113,7 @@ def job(target_old, target_new, settings=None, seed=0) -> Job:
     x = rng.standard_normal((1, 500, 3)).astype(np.float32)
     target = np.concatenate((target_old(x[:, :400, :1]), target_new(x[:, 400:, :1])), axis=1)
     settings = settings or Retraining(epochs=30, learning_rate=1e-2)
-    return Job(params.initial(shape, 1), x, target.astype(np.float32), shape.hidden, settings)
+    return Job(params.initial(shape, 1), x, target.astype(np.float32), (CELLS[shape.cell].code, 4), settings)
 
 
 def same(x):
@@ -215,20 +215,25 @@ def test_a_late_round_is_called_off(fleet_of) -> None:
     assert [future.cancelled() for future in trainer.futures] == [True]
 
 
-def test_adopted_weights_stand_as_if_they_had_always_been(fleet_of) -> None:
+@pytest.mark.parametrize("name", list(CELLS))
+def test_adopted_weights_stand_as_if_they_had_always_been(fleet_of, name) -> None:
     """State and forecast after an adoption are those of the NumPy cell over the recent window."""
-    fleet = fleet_of(trainer=Always(Round("adopted", weights=params.initial(Shape(9, 3, 1), 77))), history=400)
+    shape = Shape(9, 3, 1, name)
+    rng = np.random.default_rng(77)
+    p = Parameters(*(rng.uniform(-0.5, 0.5, part.shape).astype(np.float32) for part in params.zeros(shape)))
+    adopted = params.pack(p, shape)
+    fleet = fleet_of(trainer=Always(Round("adopted", weights=adopted)), cell=name, history=400)
     fleet.process(noisy(73))  # a round started at 64, and was adopted before sample 73
     (detector,) = fleet.detectors.values()
     a = detector.arrays
     assert a.generation[0] == 1
     x, _ = sequence(0, 73, a.past_time[0], a.past_value[0], a.past_gap[0], a.learnable[0])
-    p = params.views(params.initial(Shape(9, 3, 1), 77).astype(np.float64), Shape(9, 3, 1))
     h = c = np.zeros((1, 3))
     for row in x.astype(np.float64):
-        step = cell.forward(p, row[None], h, c)
-        h, c = step.h, step.c
-    np.testing.assert_allclose(a.lstm[0], np.concatenate((h[0], c[0])), atol=1e-5)
+        gates = cell.forward(name, p, row[None], h, c).gates
+        h, c = gates.h, gates.c
+    padded = np.pad(np.concatenate((h, c)), ((0, 0), (0, shape.width - 3))).ravel()
+    np.testing.assert_allclose(a.lstm[0], padded, atol=1e-5)
     np.testing.assert_allclose(a.forecast[0], cell.forecast(p, x[-1:].astype(np.float64), h)[0], atol=1e-5)
 
 
