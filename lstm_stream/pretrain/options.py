@@ -58,7 +58,13 @@ def add(verbs: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
     parser.add_argument(
         "--cell", choices=CELLS, help="variant of the LSTM (default: as configured, standard without a file)"
     )
-    parser.add_argument("--seed", metavar="N", type=whole(0), default=1, help="of all random numbers (default: 1)")
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=number(int, lambda value: 0 <= value < 2**63, "a whole number from 0 to 2^63 - 1"),
+        default=1,
+        help="of all random numbers (default: 1)",
+    )
     parser.add_argument(
         "--streams",
         metavar="N",
