@@ -19,6 +19,7 @@ from lstm_stream.jit import inline, part
 from lstm_stream.lstm import gates
 from lstm_stream.lstm.kernels import (
     FOUR,
+    Index,
     clear_padding,
     extra_rows,
     forecast_row,
@@ -106,7 +107,7 @@ def copy_rows(source: Array, at: int, target: Array, to: int, count: int) -> Non
 
 
 @part
-def transpose(flat: Array, hidden: int, inputs: int, back: Array) -> None:
+def transpose(w: Array, hidden: int, inputs: int, back: Array) -> None:
     """Write back[k block, j, gate, k] = Wh[k, gate, j], so that the product that takes ds back streams along rows."""
     n = 1 + inputs + hidden
     for k in range(hidden):
@@ -114,7 +115,7 @@ def transpose(flat: Array, hidden: int, inputs: int, back: Array) -> None:
         for j in range(hidden):
             at = (j // LANES * n + 1 + inputs + k) * FOUR + j % LANES
             for gate in range(4):
-                back[to + j * FOUR + gate * LANES] = flat[at + gate * LANES]
+                back[to + j * FOUR + gate * LANES] = peek(w, at + gate * LANES)
 
 
 # --- forward
@@ -122,7 +123,7 @@ def transpose(flat: Array, hidden: int, inputs: int, back: Array) -> None:
 
 @part
 def forward_group(
-    cell: int, hidden: int, flat: Array, x: Array, target: Array, first: int, count: int, rows: int, tape: Tape
+    cell: int, hidden: int, w: Array, x: Array, target: Array, first: int, count: int, rows: int, tape: Tape
 ) -> float:
     """`count` of `rows` = R sequences from number `first` on; x (B, T, I), target (B, T, D).
 
@@ -138,34 +139,34 @@ def forward_group(
             for j in range(inputs):
                 tape.v[n * k + 1 + j] = x[first + r, t, j]
             gather_hidden(tape.state, n, tape.v, n * k + 1 + inputs)
-        tape_sums(cell, hidden, flat, inputs, width, steps, t, rows, tape)
+        tape_sums(cell, hidden, w, inputs, width, steps, t, rows, tape)
         tape_update(cell, k, inputs, steps, t, count, rows, tape)
         for r in range(count):
             n = t * rows + r
             clear_padding(tape.state, n + rows, hidden)
-            forecast_row(flat, head, tape.v, n * k, inputs, tape.state, n + rows, tape.dy, n)
+            forecast_row(w, head, tape.v, n * k, inputs, tape.state, n + rows, tape.dy, n)
             loss += huber(target, first + r, t, tape.dy, n)
     return loss
 
 
 @inline
 def tape_sums(
-    cell: int, hidden: int, flat: Array, inputs: int, width: int, steps: int, t: int, rows: int, tape: Tape
+    cell: int, hidden: int, w: Array, inputs: int, width: int, steps: int, t: int, rows: int, tape: Tape
 ) -> None:
     """The sums and extras of step t."""
     k, extra, blocks = 1 + inputs + hidden, extra_rows(cell, inputs), width // LANES
     stride, n = steps * rows * FOUR, t * rows
     extra_at = k * blocks * FOUR
     if rows == 1:
-        sums_of_row(k, flat, 0, blocks, tape.v, n * k, tape.u, n * FOUR, stride)
+        sums_of_row(k, w, 0, blocks, tape.v, n * k, tape.u, n * FOUR, stride)
         if extra > 0:
-            sums_of_row(extra, flat, extra_at, blocks, tape.v, n * k, tape.a, n * FOUR, stride)
+            sums_of_row(extra, w, extra_at, blocks, tape.v, n * k, tape.a, n * FOUR, stride)
         return
     for block in range(blocks):
         at = block * stride + n * FOUR
-        sums_of_block(k, flat, block * k * FOUR, rows, tape.v, n * k, k, tape.u, at)
+        sums_of_block(k, w, block * k * FOUR, rows, tape.v, n * k, k, tape.u, at)
         if extra > 0:
-            sums_of_block(extra, flat, extra_at + block * extra * FOUR, rows, tape.v, n * k, k, tape.a, at)
+            sums_of_block(extra, w, extra_at + block * extra * FOUR, rows, tape.v, n * k, k, tape.a, at)
 
 
 @inline
@@ -207,7 +208,7 @@ def huber(target: Array, b: int, t: int, y: Array, n: int) -> float:
 
 @part
 def backward_group(
-    cell: int, hidden: int, flat: Array, inputs: int, steps: int, count: int, rows: int, tape: Tape, grad: Array
+    cell: int, hidden: int, w: Array, inputs: int, steps: int, count: int, rows: int, tape: Tape, grad: Array
 ) -> None:
     """Add the gradient of the group's summed loss to grad (P,)."""
     width = tape.dh.shape[1]
@@ -217,12 +218,12 @@ def backward_group(
     tape.dc[:] = 0.0
     for t in range(steps - 1, -1, -1):
         for r in range(count):
-            head_gradient(flat, grad, head, k, inputs, tape, t * rows + r, r, rows)
+            head_gradient(w, grad, head, k, inputs, tape, t * rows + r, r, rows)
         for block in range(blocks):
             for r in range(count):
                 gate_gradient(cell, k, inputs, block, n, t * rows + r, r, rows, tape)
         carry_back(hidden, rows, tape)
-    weight_gradient(k, k, blocks, n, tape.v, tape.u, grad, 0)
+    weight_gradient(k, k, blocks, n, tape.v, tape.u, grad, np.intp(0))
     extra = extra_rows(cell, inputs)
     if extra > 0:
         weight_gradient(extra, k, blocks, n, tape.v, tape.s, grad, k * 4 * width)
@@ -231,9 +232,7 @@ def backward_group(
 
 
 @inline
-def head_gradient(
-    flat: Array, grad: Array, head: int, k: int, inputs: int, tape: Tape, n: int, r: int, rows: int
-) -> None:
+def head_gradient(w: Array, grad: Array, head: int, k: int, inputs: int, tape: Tape, n: int, r: int, rows: int) -> None:
     """From dy[n] to dh[r], and the head's own gradient."""
     width, outputs = tape.dh.shape[1], tape.dy.shape[1]
     skip_at = head + outputs * width
@@ -244,7 +243,7 @@ def head_gradient(
         every = splat(dy)
         for j in range(0, width, WIDTH):
             at = head + d * width + j
-            store(fma(every, load(flat, at), load(tape.dh, r * width + j)), tape.dh, r * width + j)
+            store(fma(every, load(w, at), load(tape.dh, r * width + j)), tape.dh, r * width + j)
             h = load(tape.state, (n + rows) * 2 * width + j)
             store(fma(every, h, load(grad, at)), grad, at)
         for j in range(inputs):
@@ -300,7 +299,9 @@ def carry_back(hidden: int, rows: int, tape: Tape) -> None:
 
 
 @part
-def weight_gradient(count: int, stride: int, blocks: int, n: int, v: Array, d: Array, grad: Array, start: int) -> None:
+def weight_gradient(
+    count: int, stride: int, blocks: int, n: int, v: Array, d: Array, grad: Array, start: Index
+) -> None:
     """Add v' d to (blocks, count, 4, 16) at grad.flat[start]; v (n, stride), `count` of it; d (blocks, n, 4, 16)."""
     whole = count // ROWS * ROWS
     for block in range(blocks):

@@ -11,7 +11,7 @@ other rows share its batch, bitwise.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from lstm_stream.lstm.params import CELLS, LANES
 from lstm_stream.lstm.simd import PIECES, ROWS, WIDTH, fma, load, peek, prefetch, splat, store, tile, total
 
 Array = NDArray[np.float32]
+Index: TypeAlias = "int | np.intp"  # np.intp(...) keeps Numba from compiling once more for int32 or a constant
 
 FOUR = 4 * LANES  # floats of one block's gates
 CHUNK = 8 * ROWS  # rows gathered at a time
@@ -55,7 +56,7 @@ def head_at(cell: int, inputs: int, hidden: int, width: int) -> int:
 
 
 @inline
-def gather(x: Array, m: int, state: Array, row: int, v: Array, at: int) -> None:
+def gather(x: Array, m: int, state: Array, row: Index, v: Array, at: int) -> None:
     """Write v = [1 | x | h] of one row."""
     v[at] = 1.0
     for k in range(x.shape[1]):
@@ -64,7 +65,7 @@ def gather(x: Array, m: int, state: Array, row: int, v: Array, at: int) -> None:
 
 
 @inline
-def gather_hidden(state: Array, row: int, v: Array, at: int) -> None:
+def gather_hidden(state: Array, row: Index, v: Array, at: int) -> None:
     """Write h of one row, and then up to 15 zeros: rows are to be gathered in order."""
     width = state.shape[1] // 2
     for k in range(0, width, WIDTH):
@@ -73,7 +74,7 @@ def gather_hidden(state: Array, row: int, v: Array, at: int) -> None:
 
 @inline
 def sums_of_row(
-    n: int, w: Array, at: int, blocks: int, v: Array, v_at: int, out: Array, out_at: int, stride: int
+    n: int, w: Array, at: Index, blocks: int, v: Array, v_at: int, out: Array, out_at: int, stride: int
 ) -> None:
     """Write out (blocks, 4, 16), its blocks `stride` apart, = v (n,) times w (blocks, n, 4, 16)."""
     done = 0
@@ -148,7 +149,7 @@ def update_hidden(s: Array, at: int, state: Array, c_at: int, to: int) -> None:
 
 
 @inline
-def clear_padding(state: Array, row: int, hidden: int) -> None:
+def clear_padding(state: Array, row: Index, hidden: int) -> None:
     """Units that do not exist stay zero, even when a row holds inf."""
     width = state.shape[1] // 2
     for j in range(hidden, width):
@@ -158,7 +159,7 @@ def clear_padding(state: Array, row: int, hidden: int) -> None:
 
 @inline
 def forecast_row(
-    w: Array, at: int, v: Array, v_at: int, inputs: int, state: Array, row: int, y: Array, to: int
+    w: Array, at: Index, v: Array, v_at: int, inputs: int, state: Array, row: Index, y: Array, to: Index
 ) -> None:
     """The forecast y[to] (D,) from v and the new hidden state in state[row]; the head begins at w.flat[at]."""
     width, outputs = state.shape[1] // 2, y.shape[1]
@@ -175,7 +176,17 @@ def forecast_row(
 
 @part
 def step_row(
-    cell: int, hidden: int, w: Array, at: int, x: Array, m: int, state: Array, row: int, y: Array, to: int, work: Array
+    cell: int,
+    hidden: int,
+    w: Array,
+    at: Index,
+    x: Array,
+    m: int,
+    state: Array,
+    row: Index,
+    y: Array,
+    to: Index,
+    work: Array,
 ) -> None:
     """One step of one row, its parameters at w.flat[at]; work as `workspace_of_row` has it."""
     width, inputs = state.shape[1] // 2, x.shape[1]
@@ -222,21 +233,21 @@ def step_chunk(
     for r in range(rows):
         if start + r + AHEAD < len(slot):
             for line in range(0, 2 * width, LANES):
-                prefetch(state, slot[start + r + AHEAD] * 2 * width + line)
-        gather(x, start + r, state, slot[start + r], v, r * n)
+                prefetch(state, np.intp(slot[start + r + AHEAD]) * 2 * width + line)
+        gather(x, start + r, state, np.intp(slot[start + r]), v, r * n)
     for block in range(blocks):
         sums_of_block(n, w, block * n * FOUR, rows, v, 0, n, s, 0)
         if extra > 0:
             sums_of_block(extra, w, (n * blocks + extra * block) * FOUR, rows, v, 0, n, a, 0)
         for r in range(rows):
-            c_at = (2 * slot[start + r] + 1) * width + block * LANES
+            c_at = (2 * np.intp(slot[start + r]) + 1) * width + block * LANES
             update_cell(cell, s, r * FOUR, a, r * FOUR, peek(v, r * n + inputs), state, c_at, c_at, False)
         for r in range(rows):
-            h_at = 2 * slot[start + r] * width + block * LANES
+            h_at = 2 * np.intp(slot[start + r]) * width + block * LANES
             update_hidden(s, r * FOUR, state, h_at + width, h_at)
     head = head_at(cell, inputs, hidden, width)
     for r in range(rows):
-        row = slot[start + r]
+        row = np.intp(slot[start + r])
         clear_padding(state, row, hidden)
         forecast_row(w, head, v, r * n, inputs, state, row, y, row)
 
@@ -262,15 +273,15 @@ def step_rows(
         return
     scratch = workspace_of_row(width, x.shape[1])
     for m in range(len(slot)):
-        row = int(slot[m])
-        at = 0 if shared else row * weights.shape[1]
+        row = np.intp(slot[m])
+        at = np.intp(0) if shared else row * weights.shape[1]
         step_row(cell, hidden, weights, at, x, m, state, row, forecast, row, scratch)
 
 
 @kernel
 def run_sequence(cell: int, hidden: int, flat: Array, x: Array, state: Array, forecast: Array) -> None:
     """T steps of one sensor: flat (P,), x (T, I), state (2W,) [h | c] in and out, forecast (T, D) out."""
-    row = state.reshape(1, len(state))
-    work = workspace_of_row(len(state) // 2, x.shape[1])
+    w, row = flat.reshape(1, len(flat)), state.reshape(1, len(state))  # as `step_rows` has them: compiled once
+    work, zero = workspace_of_row(len(state) // 2, x.shape[1]), np.intp(0)
     for t in range(len(x)):
-        step_row(cell, hidden, flat, 0, x, t, row, 0, forecast, t, work)
+        step_row(cell, hidden, w, zero, x, t, row, zero, forecast, t, work)

@@ -41,8 +41,8 @@ def _segment(
 ) -> float:
     """`segment_gradient`, with a tape for groups of its size and at least its steps."""
     batch, steps, _ = x.shape
-    rows = group_of(batch)
-    transpose(flat, hidden, x.shape[2], tape.back)
+    rows, w = group_of(batch), flat.reshape(1, len(flat))
+    transpose(w, hidden, x.shape[2], tape.back)
     grad[:] = 0.0
     loss = 0.0
     for first in range(0, batch, rows):
@@ -50,9 +50,9 @@ def _segment(
         if count < rows:  # the sequences that fill up the last group are zero
             clear(tape)
         copy_rows(state, first, tape.state, 0, count)
-        loss += forward_group(cell, hidden, flat, x, target, first, count, rows, tape)
+        loss += forward_group(cell, hidden, w, x, target, first, count, rows, tape)
         copy_rows(tape.state, steps * rows, state, first, count)
-        backward_group(cell, hidden, flat, x.shape[2], steps, count, rows, tape, grad)
+        backward_group(cell, hidden, w, x.shape[2], steps, count, rows, tape, grad)
     present = max(1, _present(target))
     share = splat(1.0 / present)
     for k in range(0, len(grad), WIDTH):
@@ -141,12 +141,12 @@ def evaluate(cell: int, hidden: int, flat: Array, x: Array, target: Array, start
     """The mean loss of flat (P,) over targets from row `start` on, the state built from row 0; NaN if there is none."""
     batch, length, inputs = x.shape
     width, outputs = whole_blocks(hidden), target.shape[2]
-    work, y = workspace_of_row(width, inputs), np.empty((1, outputs), np.float32)
-    loss, present = 0.0, 0
+    work, y, w = workspace_of_row(width, inputs), np.empty((1, outputs), np.float32), flat.reshape(1, len(flat))
+    loss, present, zero = 0.0, 0, np.intp(0)
     for b in range(batch):
         state = np.zeros((1, 2 * width), np.float32)
         for t in range(length):
-            step_row(cell, hidden, flat, 0, x[b], t, state, 0, y, 0, work)
+            step_row(cell, hidden, w, zero, x[b], t, state, zero, y, zero, work)
             for d in range(outputs):
                 error = abs(y[0, d] - target[b, t, d])
                 if t >= start and not np.isnan(error):
