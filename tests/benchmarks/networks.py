@@ -33,8 +33,17 @@ class Network(Protocol):
         ...
 
     def gradient_norms(self, x: F4) -> NDArray[np.float64]:
-        """|d forecast at the end / d state, k steps before|, k = 0 .. T-1, the mean over the sequences x (B, T, I)."""
+        """|d r'h at the end / d state k steps before|, k = 0 .. T-1, the mean over the sequences x (B, T, I).
+
+        With `reading_out` for r instead of the network's own forecast, which is nothing before the training.
+        """
         ...
+
+
+def reading_out(hidden: int) -> NDArray[np.float64]:
+    """A direction (H,) at random, of length 1."""
+    r = np.random.default_rng(0).standard_normal(hidden)
+    return r / np.linalg.norm(r)
 
 
 # --- the engine's cells
@@ -92,7 +101,7 @@ class Engine:
             steps.append(reference.forward(cell, p, x[:, t].astype(np.float64), h, c))
             h, c = steps[-1].gates.h, steps[-1].gates.c
         unused = unpack(np.zeros(self.shape.size), self.shape)
-        dh, dc = np.tile(p.vh.T, (len(x), 1)), np.zeros_like(c)
+        dh, dc = np.tile(reading_out(self.shape.hidden), (len(x), 1)), np.zeros_like(c)
         norms = []
         for step in reversed(steps):
             norms.append(np.sqrt((dh**2 + dc**2).sum(axis=1)).mean())
@@ -153,22 +162,28 @@ class TanhRnn:
         _, weights, _, head, skip, bias = self.parts(self.flat)
         h, xt = self.states(x, self.flat), np.swapaxes(x, 0, 1)
         present = max(1, int(np.sum(~np.isnan(target))))
-        each, dy = reference.huber(h[1:] @ head + xt @ skip + bias - np.swapaxes(target[..., 0], 0, 1))
+        each, dy = reference.huber(
+            np.einsum("tbh,h->tb", h[1:], head) + xt @ skip + bias - np.swapaxes(target[..., 0], 0, 1)
+        )
         dy = dy.astype(np.float32) / np.float32(present)
-        dz, dh = np.empty_like(h[1:]), np.zeros_like(h[0])
-        for t in range(len(xt) - 1, -1, -1):
-            np.multiply(dh + dy[t][:, None] * head, 1 - h[t + 1] ** 2, out=dz[t])
-            dh = dz[t] @ weights.T
-        wx[:], wh[:] = np.einsum("tbi,tbh->ih", xt, dz), np.tensordot(h[:-1], dz, ((0, 1), (0, 1)))
-        b[:], v[:] = dz.sum(axis=(0, 1)), np.tensordot(dy, h[1:], 2)
-        u[:], w[:] = np.tensordot(dy, xt, 2), dy.sum()
+        dh = np.zeros_like(h[0])
+        grad[:] = 0
+        for t in range(len(xt) - 1, -1, -1):  # products of one step are too small for threads to wait for each other
+            dz = (dh + dy[t][:, None] * head) * (1 - h[t + 1] ** 2)
+            wx += xt[t].T @ dz
+            wh += h[t].T @ dz
+            b += dz.sum(axis=0)
+            v += dy[t] @ h[t + 1]
+            u += dy[t] @ xt[t]
+            dh = dz @ weights.T
+        w[:] = dy.sum()
         return float(each.sum()) / present
 
     def gradient_norms(self, x: F4) -> NDArray[np.float64]:
         flat = self.flat.astype(np.float64)
         h = self.states(x.astype(np.float64), flat)
-        _, wh, _, v, *_ = self.parts(flat)
-        dh, norms = np.tile(v, (len(x), 1)), []
+        _, wh, *_ = self.parts(flat)
+        dh, norms = np.tile(reading_out(self.hidden), (len(x), 1)), []
         for t in range(x.shape[1], 0, -1):
             norms.append(np.sqrt((dh**2).sum(axis=1)).mean())
             dh = (dh * (1 - h[t] ** 2)) @ wh.T

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lstm_stream.jit import kernel
 from lstm_stream.lstm import gates
 from lstm_stream.lstm.params import LANES
-from lstm_stream.lstm.simd import WIDTH, load, splat, store
+from lstm_stream.lstm.simd import WIDTH, load, splat, store, total
 
 Call = Callable[[], object]
 
@@ -107,17 +107,18 @@ class Reading:
     """A call that reads a large array once."""
 
     def __init__(self) -> None:
-        self._array = np.ones(BANDWIDTH_BYTES // 8, np.int64)
+        self._array = np.ones(BANDWIDTH_BYTES // 4, np.float32)
         self.size = self._array.nbytes
 
-    def __call__(self) -> int:
+    def __call__(self) -> float:
         return _sum(self._array)
 
 
 @kernel
-def _sum(a: NDArray[np.int64]) -> int:
-    """Whole numbers, which the compiler may add in any order, several vectors at a time."""
-    total = 0
-    for value in a:
-        total += value
-    return total
+def _sum(a: F4) -> float:
+    """Four sums at a time: with fewer the processor waits for additions, not for the memory."""
+    s0, s1, s2, s3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    for k in range(0, len(a), 4 * WIDTH):
+        s0, s1 = s0 + load(a, k), s1 + load(a, k + WIDTH)
+        s2, s3 = s2 + load(a, k + 2 * WIDTH), s3 + load(a, k + 3 * WIDTH)
+    return total((s0 + s1) + (s2 + s3))
