@@ -90,8 +90,12 @@ class View(int, Enum):
     FORECAST = 1
     BURST = 2
     LEVEL = 3
-    STUCK = 4
-    SILENCE = 5
+    SURPRISE = 4
+    SHAPE = 5
+    CLOCK = 6
+    RANGE = 7
+    STUCK = 8
+    SILENCE = 9
 
 
 @dataclass(slots=True)
@@ -127,7 +131,7 @@ class Event:
     sensor: str
     group: str
     state: Literal["opened", "closed"]
-    view: str  # forecast | burst | level | stuck | silence
+    view: str  # forecast | burst | level | surprise | shape | clock | range | stuck | silence
     reason: str  # a sentence for a technician
     opened: float  # data time, unix s
     closed: float | None  # data time, unix s

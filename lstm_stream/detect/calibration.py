@@ -1,9 +1,10 @@
 """From a statistic of any size to a score that means the same for every sensor: -log10 of its tail probability.
 
-The memory is a histogram, on a logarithmic axis, of the maxima of blocks of `BLOCK` samples, forgotten slowly
-(`MEMORY` blocks). Beyond its 0.9 quantile a generalised Pareto distribution is fitted by probability-weighted moments
-(Hosking & Wallis, Technometrics 29, 1987), its shape shrunk towards `SHAPE`; below, the score grows linearly.
-A score of s means: a block of this sensor's own normal life exceeds this once in 10^s.
+The memory of each view is a histogram, on a logarithmic axis, of the maxima of blocks of `BLOCK` samples, forgotten
+slowly (`MEMORY` blocks). Beyond its 0.9 quantile a generalised Pareto distribution is fitted by probability-weighted
+moments (Hosking & Wallis, Technometrics 29, 1987), its shape shrunk towards `SHAPE`; below, the score grows linearly.
+A view's score of s means: a block of this sensor's own normal life exceeds this once in 10^s. The sensor's score is
+their sum, weighted; it is not calibrated again, which would make every sensor's oddest blocks equally odd.
 """
 
 from __future__ import annotations
@@ -30,9 +31,14 @@ FIT = 4  # columns of a fit: blocks, tail threshold, tail scale, tail shape
 MARGIN = 0.6  # decades above the threshold within which false alarms lie; beyond, learned as if here
 PACE = 0.5  # decades of strictness for an alarm
 LEAST, MOST = -0.5, 2.0  # decades
-AT_FIRST = 0.25  # strictness of a new sensor
-NOVICE = 400.0  # ... and what is added to it: this over the number of its samples
-FLOOR = 1.3  # the lowest alarm threshold: one block in twenty
+AT_FIRST = 0.0  # strictness of a new sensor
+NOVICE = 200.0  # ... and what is added to it: this over the number of its samples
+WEIGHT = 0.3  # of a view's score: so that blocks of quiet simulated sensors exceed a score of s once in 10^s
+USUAL = 0.3  # score of a view
+ALONE = 3.0  # views that a single odd value shows in: forecast, surprise, and clock or range
+RANGE_SLOPE, RANGE_UNIT = 1.5, 0.01  # score for each decade, and lengths of the range, by which a value is out of range
+FASTEST = 30.0  # s; samples that come faster say the same thing several times
+FLOOR = 2.0  # the lowest alarm threshold: one block in a hundred
 
 F8 = NDArray[np.float64]
 F4 = NDArray[np.float32]
@@ -99,26 +105,27 @@ def fit_tail(histogram: F4, fit: F8) -> None:
 
 
 @kernel
-def score(slot: NDArray[np.int32], statistic: F8, fit: F8, leading: NDArray[np.int8]) -> F8:
-    """Scores (M,) of M distinct sensors from their views' statistics (M, V+1), of which the last column is written.
+def score(slot: NDArray[np.int32], statistic: F8, outside: F8, fit: F8, leading: NDArray[np.int8]) -> F8:
+    """Scores (M,) of M distinct sensors from their views' statistics (M, V) and how far a value is out of range (M,).
 
-    Each view gets its own score; the largest, as 2**score so that its tail has the prior's shape, is the statistic
-    that is calibrated again; it is 0, which is not learned, while the views have no scores yet. leading (M,) receives
-    the number of that view, from 1.
+    It is `WEIGHT` times the sum of the views' own scores: what several views find odd is odder than what one does.
+    leading (M,) receives the number of the view with the largest, from 1; the range's is V + 1.
     """
-    views = statistic.shape[1] - 1
-    result = np.empty(len(slot))
+    views = statistic.shape[1]
+    result = np.zeros(len(slot))
     for m in range(len(slot)):
         row = slot[m]
-        largest = 0.0
         leading[m] = 0
+        if fit[row, 0, 0] < ENOUGH:
+            continue
+        largest = total = RANGE_SLOPE * math.log10(1.0 + outside[m] / RANGE_UNIT)
+        leading[m] = views + 1
         for v in range(views):
             s = tail_score(statistic[m, v], fit[row, v])
-            if s > largest:
+            total += s
+            if s >= largest:
                 largest, leading[m] = s, v + 1
-        known = fit[row, 0, 0] >= ENOUGH
-        statistic[m, views] = 2.0**largest if known else 0.0
-        result[m] = tail_score(statistic[m, views], fit[row, views])
+        result[m] = WEIGHT * total
     return result
 
 
@@ -130,7 +137,7 @@ def thresholds(slot: NDArray[np.int32], interval: F8, strictness: F8, count: NDA
     """
     result = np.empty(len(slot))
     for m in range(len(slot)):
-        expected = budget * BLOCK * max(interval[slot[m]], 1e-3)
+        expected = budget * BLOCK * max(interval[slot[m]], FASTEST)
         result[m] = max(-math.log10(expected) + strictness[slot[m]] + NOVICE / (1.0 + count[slot[m]]), FLOOR)
     return result
 
@@ -162,15 +169,15 @@ def keep_budget(
 
 @kernel
 def band(slot: NDArray[np.int32], threshold: F8, fit: F8) -> F8:
-    """The forecast error (M,), in its own units, at which the forecast view alone reaches the threshold (M,).
+    """The forecast error (M,), in its own units, from which a value by itself raises an alarm at threshold (M,).
 
-    NaN while the threshold or the tails are unknown.
+    It then is as odd to the `ALONE` views on single values, all others being as usual. NaN while the threshold or the
+    tails are unknown.
     """
-    views = fit.shape[1] - 1
     result = np.empty(len(slot))
+    others = USUAL * (fit.shape[1] + 1 - ALONE)
     for m in range(len(slot)):
-        combined = tail_value(threshold[m], fit[slot[m], views])
-        result[m] = tail_value(math.log2(max(combined, 1.0)), fit[slot[m], 0])
+        result[m] = tail_value((threshold[m] / WEIGHT - others) / ALONE, fit[slot[m], 0])
         if not math.isfinite(result[m]):
             result[m] = np.nan
     return result
@@ -178,10 +185,8 @@ def band(slot: NDArray[np.int32], threshold: F8, fit: F8) -> F8:
 
 @inline
 def learn(maximum: F8, histogram: F4, fit: F8) -> None:
-    """Add one block's maxima (V+1,) to the memory (V+1, BINS) and refit the tails (V+1, FIT)."""
+    """Add one block's maxima (V,) to the memory (V, BINS) and refit the tails (V, FIT)."""
     for v in range(len(maximum)):
-        if v == len(maximum) - 1 and maximum[v] == 0.0:
-            continue  # a memory of blocks without scores would make the first scores outliers
         # Early blocks weigh as (their number / all) ** FORGET: the sensor was not known yet.
         position = (math.log2(max(maximum[v], 1e-9)) - LOWEST) * PER_OCTAVE
         total = max(float(fit[v, 0]), 1.0)
@@ -204,9 +209,9 @@ def remember(
     waiting: F8,
     blocks: NDArray[np.int64],
 ) -> None:
-    """Add M samples' statistics (M, V+1) to the block under way; full blocks enter the memory after a quarantine.
+    """Add M samples' statistics (M, V) to the block under way; full blocks enter the memory after a quarantine.
 
-    waiting (S, QUARANTINE, V+1) holds the latest blocks, blocks (S,) counts them: a slow fault must not become usual
+    waiting (S, QUARANTINE, V) holds the latest blocks, blocks (S,) counts them: a slow fault must not become usual
     while it builds up, so an alarm that opens drops what waits. During the warm-up, when the threshold (M,) is
     infinite, nothing waits. Outside learning (M,) only the maximum grows. An alarm that closes is learned as one
     block, whatever its length, of at most `MARGIN` above the threshold, whatever its height: were a fault learned as

@@ -8,6 +8,12 @@ from collections.abc import Mapping
 
 from lstm_stream.records import ChannelEvidence, View
 
+NEVER = {
+    View.SHAPE: "{name}: its last samples have a mean or an unrest together that it never showed",
+    View.CLOCK: "{name} is {actual}, which it never was at this time of day",
+    View.RANGE: "{name} is {actual}, outside everything it has shown",
+}
+
 
 def event_id(group: str, sensor: str, view: str, opened: float, state: str) -> str:
     """The same cause gives the same id, in every process: a repeat is recognisable."""
@@ -57,6 +63,8 @@ def opened(
         return f"{' and '.join(names)}: unsteady, forecast after forecast misses by more than usual"
     if view is View.LEVEL:
         return ", ".join(f"{name} {usual[name]}" for name in names)
+    if view in NEVER:
+        return ", ".join(NEVER[view].format(name=name, actual=number(channels[name].actual)) for name in names)
     return ", ".join(
         f"{name} is {number(e.actual)} where {number(e.expected)} was expected ({number(e.lower)} to {number(e.upper)})"
         for name, e in ((name, channels[name]) for name in names)

@@ -14,7 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.config import Group
-from lstm_stream.detect import alarm, calibration, describe, errors, freeze, history, levels, scaling, silence, start
+from lstm_stream.detect import (
+    alarm,
+    calibration,
+    describe,
+    errors,
+    freeze,
+    history,
+    levels,
+    novelty,
+    scaling,
+    silence,
+    start,
+)
+from lstm_stream.detect.batches import empty_verdicts, waves
 from lstm_stream.detect.inputs import elapse, inputs
 from lstm_stream.detect.retraining import Learner, SharedLearner, Trainer
 from lstm_stream.detect.state import CALIBRATED, SlotArrays, fields, lstm_shape
@@ -22,6 +35,8 @@ from lstm_stream.lstm import kernels, params
 from lstm_stream.records import ChannelEvidence, Event, Samples, Verdicts, View
 
 CALIBRATE_FROM = 128  # samples: the first weights are adopted, errors are worth remembering
+
+DOUBT = 0.5  # of the threshold: from this score on, scales and levels wait for better times
 
 WIDEST = 30.0  # scaled units: sinh of it still is a number
 
@@ -38,7 +53,8 @@ class Observation(NamedTuple):
     scale: F8  # (M, D)
     error: F8  # (M, D) usual forecast error, scaled
     statistic: F8  # (M, CALIBRATED)
-    share: F8  # (M, CALIBRATED, D) each channel's part of each view's statistic; the last is the stuck view's
+    share: F8  # (M, STUCK, D) each channel's part of each view's statistic; the last is the stuck view's
+    outside: F8  # (M,) how far beyond the range
     stuck: F8  # (M,)
 
 
@@ -143,35 +159,59 @@ class Detector:
         a = self.arrays
         gap = elapse(slot, time, a.time, a.interval, a.gap, a.count)
         center, scale = np.empty_like(values), np.empty_like(values)
-        u = scaling.standardise(slot, values, a.seen, a.mean, a.variance, a.open, center, scale)
+        u = scaling.standardise(
+            slot, values, a.seen, a.mean, a.variance, a.early, a.outliers, a.doubtful, center, scale
+        )
         x = inputs(slot, u, time, gap, a.last)
         statistic = np.empty((len(slot), CALIBRATED))
-        share = np.zeros((len(slot), CALIBRATED, len(self.channels)))
+        share = np.zeros((len(slot), View.STUCK, len(self.channels)))
         error = np.sqrt(a.error[slot])
-        errors.error_views(slot, u, a.forecast, a.seen, a.open, a.error, a.burst, statistic, share)
+        errors.error_views(slot, u, a.forecast, a.seen, a.doubtful, a.error, a.burst, statistic, share)
         levels.level_view(
             slot,
             u,
             time,
             a.count,
-            a.open,
+            a.doubtful,
             a.gram,
             a.moment,
             a.baseline,
             a.deviation,
             a.level,
             a.covariance,
+            a.fit,
             statistic,
             share,
         )
+        outside = np.empty(len(slot))
+        novelty.novelty_views(
+            slot,
+            values,
+            u,
+            scale,
+            time,
+            a.forecast,
+            a.count,
+            a.past_value,
+            a.points,
+            a.used,
+            a.known,
+            a.radius,
+            a.lowest,
+            a.highest,
+            View.SURPRISE - 1,
+            statistic,
+            outside,
+            share,
+        )
         stuck = freeze.stuck_view(slot, values, a.raw, a.run, a.longest, a.changes, share[:, View.STUCK - 1])
-        return Observation(u, x, gap, center, scale, error, statistic, share, stuck)
+        return Observation(u, x, gap, center, scale, error, statistic, share, outside, stuck)
 
     def _decide(self, slot: NDArray[np.int32], time: F8, seen: Observation) -> Decision:
         """Score, compare with what the budget allows, step the alarms."""
         a = self.arrays
         leading = np.empty(len(slot), np.int8)
-        score = calibration.score(slot, seen.statistic, a.fit, leading)
+        score = calibration.score(slot, seen.statistic, seen.outside, a.fit, leading)
         budget = self.group.false_alarms
         threshold = calibration.thresholds(slot, a.interval, a.strictness, a.count, budget)
         threshold[a.count[slot] < self.group.warmup] = np.inf
@@ -205,6 +245,7 @@ class Detector:
         """Remember the samples, step the LSTM to its next forecast, and see whether a retraining is due."""
         a = self.arrays
         normal = ~a.open[slot]
+        a.doubtful[slot] = ~normal | (decided.score >= DOUBT * decided.threshold)
         learning = normal & (a.count[slot] >= CALIBRATE_FROM)
         calibration.remember(
             slot,
@@ -343,31 +384,3 @@ class Detector:
 def finite(value: float) -> float | None:
     """None for what is absent or unknown."""
     return float(value) if np.isfinite(value) else None
-
-
-def empty_verdicts(samples: int, channels: int) -> Verdicts:
-    """Room for the verdicts of M samples of D channels."""
-    wide = [np.empty((samples, channels)) for _ in range(4)]
-    return Verdicts(
-        expected=wide[0],
-        lower=wide[1],
-        upper=wide[2],
-        contribution=wide[3],
-        score=np.empty(samples),
-        threshold=np.empty(samples),
-        view=np.empty(samples, np.int8),
-        anomaly=np.empty(samples, np.bool_),
-    )
-
-
-def waves(slot: NDArray[np.int32]) -> list[NDArray[np.intp]]:
-    """Split a batch into rows of distinct sensors: the k-th wave holds each sensor's k-th sample, in arrival order."""
-    if len(slot) == 1:
-        return [np.zeros(1, np.intp)]
-    order = np.argsort(slot, kind="stable")
-    ordered = slot[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    rank = np.empty(len(slot), np.intp)
-    rank[order] = np.arange(len(slot)) - np.repeat(starts, np.diff(np.r_[starts, len(slot)]))
-    by_rank = np.argsort(rank, kind="stable")
-    return np.split(by_rank, np.cumsum(np.bincount(rank))[:-1])

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_stream.detect.inputs import SEASONAL, fill_inputs
+from lstm_stream.detect.inputs import SEASONAL, WEEK, fill_inputs
 from lstm_stream.jit import kernel
 
 F4 = NDArray[np.float32]
@@ -22,24 +22,24 @@ def append(
     u: F8,
     gap: F4,
     learnable: NDArray[np.bool_],
-    past_time: F8,
+    past_time: F4,
     past_value: F4,
     past_gap: F4,
     past_learnable: NDArray[np.bool_],
 ) -> None:
-    """Write M samples of distinct sensors into their rings (S, R) at count modulo R."""
+    """Write M samples of distinct sensors into their rings (S, R) at count modulo R; of a time, that of the week."""
     ring = past_time.shape[1]
     for m in range(len(slot)):
         row = slot[m]
         k = count[row] % ring
-        past_time[row, k], past_gap[row, k], past_learnable[row, k] = time[m], gap[m], learnable[m]
+        past_time[row, k], past_gap[row, k], past_learnable[row, k] = time[m] % WEEK, gap[m], learnable[m]
         for j in range(u.shape[1]):
             past_value[row, k, j] = u[m, j]
 
 
 @kernel
 def sequence(
-    start: int, stop: int, past_time: F8, past_value: F4, past_gap: F4, past_learnable: NDArray[np.bool_]
+    start: int, stop: int, past_time: F4, past_value: F4, past_gap: F4, past_learnable: NDArray[np.bool_]
 ) -> tuple[F4, F4]:
     """One sensor's samples number start..stop-1 from its ring (R, ...), as the LSTM saw them, with their targets.
 

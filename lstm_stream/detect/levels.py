@@ -13,6 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_stream.detect.calibration import ENOUGH
 from lstm_stream.detect.inputs import SEASONAL, TERMS, seasons
 from lstm_stream.jit import inline, kernel
 
@@ -121,11 +122,14 @@ def level_view(
     deviation: F8,
     level: F8,
     covariance: F8,
+    fit: F8,
     statistic: F8,
     share: F8,
 ) -> None:
     """M samples u (M, D) of distinct sensors at time (M,); state arrays (S, ...) are updated, learning unless frozen.
 
+    What is usual is not learned from levels beyond the tail's threshold in fit (S, V, FIT), the oddest tenth of blocks:
+    a fault must not become usual before it is told. A change that stays raises that threshold, until it is learned.
     Writes statistic[:, 2] = sqrt(T^2 / D) and share[:, 2].
     """
     channels = u.shape[1]
@@ -151,7 +155,8 @@ def level_view(
                 deviation[row, j] += gain * (max(residual * residual, 1e-6) - deviation[row, j])
         t2 = t_squared(level[row], covariance[row], share[m, 2])
         statistic[m, 2] = math.sqrt(t2)
-        if not frozen[row]:
+        usual = statistic[m, 2] <= fit[row, 2, 1] or fit[row, 2, 0] < ENOUGH
+        if usual and not frozen[row]:
             learn_baseline(terms, target, gram[row], moment[row], baseline[row], count[row] % SOLVE_EVERY == 0)
             gain = 1.0 / min(count[row] + 1.0, SPREAD_MEMORY)
             shrink = 1.0 if t2 <= BOUND else BOUND / t2

@@ -2,8 +2,9 @@
 
     u = asinh((x - mean) / s),   s = max(sd, 0.001 |mean| + 1e-9)
 
-The statistics are cumulative until `MEMORY` samples, then exponential; once they are settled a deviation enters them
-clipped to 5 s, so that a fault does not move the scale it is measured on.
+The statistics are cumulative until `MEMORY` samples, then exponential. The first `EARLY` values are kept, and those
+far from their median are left out; later a deviation enters clipped to 5 s, so that a wild value does not move the
+scale it is measured on. Each further one in a row doubles that bound: a scale that is too small is soon left behind.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 from lstm_stream.jit import inline, kernel
 
 MEMORY = 2000.0  # samples
-SETTLED = 50.0  # present values before clipping starts
+EARLY = 8  # present values that are looked at together
 CLIP = 5.0
+LONGEST = 60  # outliers in a row that are counted
+PER_MEDIAN = 1.4826  # standard deviations in a median absolute deviation, of normal values
 
 F8 = NDArray[np.float64]
 
@@ -29,6 +32,20 @@ def scale_of(mean: float, variance: float, seen: float) -> float:
     return max(math.sqrt(variance), floor * abs(mean) + 1e-9)
 
 
+@inline
+def inliers(values: F8) -> tuple[float, float]:
+    """Mean and variance of those values (N,) that are not far from their median."""
+    middle = np.median(values)
+    bound = CLIP * scale_of(middle, (PER_MEDIAN * np.median(np.abs(values - middle))) ** 2, 0.0)
+    n, mean, variance = 0.0, 0.0, 0.0
+    for value in values:
+        if abs(value - middle) <= bound:
+            n += 1.0
+            variance += (value - mean) ** 2 * (n - 1.0) / n
+            mean += (value - mean) / n
+    return mean, variance / n
+
+
 @kernel
 def standardise(
     slot: NDArray[np.int32],
@@ -36,14 +53,16 @@ def standardise(
     seen: F8,
     mean: F8,
     variance: F8,
+    early: F8,
+    outliers: NDArray[np.int64],
     frozen: NDArray[np.bool_],
     center: F8,
     scale: F8,
 ) -> F8:
     """Scale M samples of distinct sensors with the statistics before them, then learn from them.
 
-    slot (M,), values (M, D), NaN = absent; seen, mean, variance (S, D) are updated unless frozen (S,).
-    center and scale (M, D) receive what was used. Returns u (M, D).
+    slot (M,), values (M, D), NaN = absent; seen, mean, variance, early (S, D, EARLY) and outliers in a row (S, D) are
+    updated unless frozen (S,). center and scale (M, D) receive what was used. Returns u (M, D).
     """
     u = np.empty_like(values)
     for m in range(len(slot)):
@@ -57,9 +76,18 @@ def standardise(
             u[m, j] = math.asinh((value - mu) / s)
             if math.isnan(value) or frozen[row]:
                 continue
-            deviation = value - mu
-            if n >= SETTLED:
-                deviation = min(max(deviation, -CLIP * s), CLIP * s)
+            if n < EARLY:
+                early[row, j, int(n)] = value
+                mean[row, j], variance[row, j] = inliers(early[row, j, : int(n) + 1])
+                seen[row, j] = n + 1.0
+                continue
+            deviation, bound = value - mu, CLIP * s
+            if abs(deviation) > bound:
+                bound *= 2.0 ** outliers[row, j]
+                deviation = min(max(deviation, -bound), bound)
+                outliers[row, j] = min(outliers[row, j] + 1, LONGEST)
+            else:
+                outliers[row, j] = 0
             gain = 1.0 / min(n + 1.0, MEMORY)
             mean[row, j] = mu + gain * deviation
             variance[row, j] = (1.0 - gain) * (variance[row, j] + gain * deviation * deviation)

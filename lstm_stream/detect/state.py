@@ -16,10 +16,12 @@ from lstm_stream.config import Group
 from lstm_stream.detect.alarm import UNARMED
 from lstm_stream.detect.calibration import AT_FIRST, BINS, FIT, QUARANTINE
 from lstm_stream.detect.inputs import TERMS, input_count
+from lstm_stream.detect.novelty import COORDINATES, LOOKS, POINTS, RADIUS, RECENT
+from lstm_stream.detect.scaling import EARLY
 from lstm_stream.lstm.params import Shape
 
-VERSION = 2  # raise it when a field's meaning changes while its name and shape stay
-CALIBRATED = 4  # forecast, burst, level, and their combination
+VERSION = 3  # raise it when a field's meaning changes while its name and shape stay
+CALIBRATED = 6  # forecast, burst, level, surprise, shape, clock
 
 
 class FieldSpec(NamedTuple):
@@ -51,6 +53,8 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
         FieldSpec("seen", "f8", (d,)),  # present values
         FieldSpec("mean", "f8", (d,)),
         FieldSpec("variance", "f8", (d,)),
+        FieldSpec("early", "f8", (d, EARLY)),  # the first values
+        FieldSpec("outliers", "i8", (d,)),  # in a row
         FieldSpec("last", "f8", (d,), np.nan),  # last scaled value
         FieldSpec("raw", "f8", (d,), np.nan),  # last value, for the freeze test
         # LSTM
@@ -68,6 +72,12 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
         FieldSpec("deviation", "f8", (d,), 1.0),  # running mean square of the baseline's residual
         FieldSpec("level", "f8", (d,)),  # smoothed residual of the baseline
         FieldSpec("covariance", "f8", (d, d)),  # of the level
+        FieldSpec("points", "f4", (d, POINTS, COORDINATES)),  # what was seen
+        FieldSpec("used", "i4", (d, LOOKS)),  # how many of them
+        FieldSpec("known", "u1", (d, LOOKS, RECENT)),  # ... were there at each of the latest samples
+        FieldSpec("radius", "f4", (d, LOOKS), RADIUS),
+        FieldSpec("lowest", "f8", (d,), np.nan),  # value
+        FieldSpec("highest", "f8", (d,), np.nan),
         FieldSpec("run", "i8", (d,)),  # identical values in a row
         FieldSpec("longest", "f8", (d,)),  # decaying maximum of it
         FieldSpec("changes", "i8", (d,)),
@@ -81,13 +91,14 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
         FieldSpec("strictness", "f8", (), AT_FIRST),  # decades added to the threshold to keep the budget
         # alarm
         FieldSpec("open", "?"),
+        FieldSpec("doubtful", "?"),  # whether the next sample had better not move what is usual
         FieldSpec("opened", "f8"),  # data time, unix s
         FieldSpec("peak", "f8", (), UNARMED),  # highest score of the alarm, kept for the refractory time
         FieldSpec("quiet", "i8"),  # samples below the threshold in a row
         FieldSpec("leading", "i1"),  # View that opened it
         FieldSpec("silent_since", "f8", (), np.nan),  # data time, unix s; NaN = not silent
         # history
-        FieldSpec("past_time", "f8", (ring,)),
+        FieldSpec("past_time", "f4", (ring,)),  # of the week, s
         FieldSpec("past_value", "f4", (ring, d)),  # scaled
         FieldSpec("past_gap", "f4", (ring,)),  # the elapsed-time input
         FieldSpec("learnable", "?", (ring,)),

@@ -7,7 +7,7 @@ The payload (UTF-8 JSON, schema 1; consumers must ignore keys they do not know):
     id              str     derived from the cause: a repeated delivery carries the same id
     sensor, group   str     the sensor's own name, not the sanitised one of the topic
     state           str     opened | closed
-    view            str     what gave it away: forecast | burst | level | stuck | silence
+    view            str     forecast | burst | level | surprise | shape | clock | range | stuck | silence
     reason          str     a sentence for a technician
     opened          str     data time, ISO 8601 UTC with milliseconds: 2026-11-21T06:32:46.120Z
     opened_unix     float   the same in unix seconds

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lstm_stream.detect import alarm, calibration
 from lstm_stream.detect.calibration import BINS, BLOCK, FIT, QUARANTINE
 
-VIEWS = 3
+VIEWS = 6
 LONG_AGO = 1000  # blocks
 
 
@@ -27,7 +27,7 @@ class Memory:
     fit: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
-        s, v = self.sensors, VIEWS + 1
+        s, v = self.sensors, VIEWS
         self.slot = np.arange(s, dtype=np.int32)
         self.histogram = np.zeros((s, v, BINS), np.float32)
         self.fit, self.maximum = np.zeros((s, v, FIT)), np.zeros((s, v))
@@ -36,10 +36,9 @@ class Memory:
         self.leading = np.zeros(s, np.int8)
 
     def step(self, views, learning=True, transition=alarm.NOTHING):
-        """One sample of each sensor: views (S, 3); returns the scores (S,)."""
-        statistic = np.zeros((self.sensors, VIEWS + 1))
-        statistic[:, :VIEWS] = views
-        score = calibration.score(self.slot, statistic, self.fit, self.leading)
+        """One sample of each sensor: views (S, VIEWS); returns the scores (S,)."""
+        statistic = np.array(views, np.float64)
+        score = calibration.score(self.slot, statistic, np.zeros(self.sensors), self.fit, self.leading)
         calibration.remember(
             self.slot,
             statistic,
@@ -56,8 +55,16 @@ class Memory:
         return score
 
     def blocks_of(self, draw, count):
-        """The highest score of each of the next `count` blocks, (count, S)."""
-        return np.array([np.max([self.step(draw()) for _ in range(BLOCK)], axis=0) for _ in range(count)])
+        """The highest score of the first view in each of the next `count` blocks, (count, S)."""
+        result = np.zeros((count, self.sensors))
+        for block in result:
+            for _ in range(BLOCK):
+                views = draw()
+                first = np.where(np.arange(VIEWS) == 0, views, 0.0)
+                one = calibration.score(self.slot, first, np.zeros(self.sensors), self.fit, self.leading)
+                block[:] = np.maximum(block, one / calibration.WEIGHT)
+                self.step(views)
+        return result
 
 
 NOISE = {
@@ -116,10 +123,27 @@ def test_scores_grow_with_the_statistic_and_name_the_view() -> None:
     assert scores[0] == 0
     assert (np.diff(scores) > 0).all()
     for view in range(VIEWS):
-        statistic = np.ones((1, VIEWS + 1))
+        statistic = np.ones((1, VIEWS))
+        usual = score_of(memory, statistic)
         statistic[0, view] = 9.0
-        assert calibration.score(memory.slot, statistic, memory.fit, memory.leading)[0] > 3
+        assert score_of(memory, statistic) > usual + 1
         assert memory.leading[0] == view + 1
+    assert score_of(memory, np.ones((1, VIEWS)), outside=3.0) > usual + 0.5
+    assert memory.leading[0] == VIEWS + 1
+
+
+def score_of(memory, statistic, outside=0.0) -> float:
+    return float(calibration.score(memory.slot, statistic, np.full(1, outside), memory.fit, memory.leading)[0])
+
+
+def test_what_several_views_find_odd_is_odder() -> None:
+    memory = trained()
+    statistic = np.ones((1, VIEWS))
+    scores = []
+    for view in range(VIEWS):
+        statistic[0, view] = 4.0
+        scores.append(score_of(memory, statistic))
+    assert (np.diff(scores) > 0.2).all()
 
 
 def test_tail_value_inverts_tail_score() -> None:
@@ -269,14 +293,17 @@ def test_a_clear_fault_does_not_make_it_strict() -> None:
 # --- the band
 
 
-def test_the_band_is_where_the_forecast_view_alone_reaches_the_threshold() -> None:
+def test_a_value_beyond_the_band_raises_an_alarm_by_itself() -> None:
+    """All views are as usual but those that a single value shows in, which find it as odd as the forecast does."""
     memory = trained(blocks=800)
     threshold = np.array([3.5])
     half = calibration.band(memory.slot, threshold, memory.fit)
-    for factor, beyond in ((1.001, True), (0.999, False)):
-        statistic = np.zeros((1, VIEWS + 1))
-        statistic[0, 0] = half[0] * factor
-        score = calibration.score(memory.slot, statistic, memory.fit, memory.leading)
-        assert (score[0] >= 3.5) == beyond
+    usual = [calibration.tail_value(calibration.USUAL, fit) for fit in memory.fit[0]]
+    for factor, beyond in ((1.01, True), (0.99, False)):
+        odd = calibration.tail_score(half[0] * factor, memory.fit[0, 0])
+        statistic = np.array([usual])
+        statistic[0, :3] = [calibration.tail_value(odd, fit) for fit in memory.fit[0, :3]]
+        outside = calibration.RANGE_UNIT * (10 ** (calibration.USUAL / calibration.RANGE_SLOPE) - 1)
+        assert (score_of(memory, statistic, outside) >= 3.5) == beyond
     assert np.isnan(calibration.band(memory.slot, np.array([np.inf]), memory.fit)).all()
     assert np.isnan(calibration.band(memory.slot, threshold, np.zeros_like(memory.fit))).all()

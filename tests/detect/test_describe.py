@@ -84,6 +84,9 @@ def test_every_view_has_a_sentence_with_its_channel() -> None:
     assert said[View.STUCK] == "pump has repeated 10 for 70 samples, far longer than ever before"
     assert said[View.LEVEL] == "pump averages 9 where 5 is usual at this time"
     assert said[View.BURST].startswith("pump: unsteady")
+    assert said[View.CLOCK] == "pump is 10, which it never was at this time of day"
+    assert said[View.RANGE] == "pump is 10, outside everything it has shown"
+    assert said[View.SURPRISE] == said[View.FORECAST]
     assert all("tank" not in sentence for sentence in said.values())
 
 

@@ -164,3 +164,14 @@ def test_counts_follow_the_alarm(fleet_of) -> None:
     assert seen[:199] == ["warming"] * 199
     assert seen[698] == "watching"
     assert seen[-1] == "alarmed"
+
+
+@pytest.mark.parametrize("at", [0, 5, 30])
+def test_a_wild_value_at_the_start_does_not_hide_a_fault(verdicts_of, at) -> None:
+    """A 65535 of a controller that starts; a fault of eight standard deviations 700 samples later is told."""
+    values = 20 + noise(760)
+    values[at] = 65_535
+    values[730:740] += 8
+    v = verdicts_of(values)
+    assert v.score[730:740].max() > 1.5 * v.threshold[730]
+    assert v.score[600:730].max() < v.score[730:740].max()

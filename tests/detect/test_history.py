@@ -84,7 +84,7 @@ def test_the_ring_gives_back_what_was_shown(rows_of, stream) -> None:
     first = tuple(array[: ring - 3] for array in stream)
     shown = remember(rows, first)
     x, _ = read(rows, 0, ring - 3)
-    assert np.array_equal(x, shown)
+    np.testing.assert_allclose(x, shown, atol=5e-6)  # times are kept of the week, as float32
 
 
 def test_the_ring_holds_the_latest(rows_of, stream) -> None:
@@ -95,7 +95,7 @@ def test_the_ring_holds_the_latest(rows_of, stream) -> None:
     start = 200 - ring
     u, time, gap, _ = stream
     x, _ = read(rows, start, 200)
-    np.testing.assert_allclose(x, naive_inputs(u[start:], time[start:], gap[start:]), atol=2e-6)
+    np.testing.assert_allclose(x, naive_inputs(u[start:], time[start:], gap[start:]), atol=5e-6)
 
 
 def test_targets_are_the_next_values_where_they_may_be_learned(rows_of, stream) -> None:

@@ -97,3 +97,23 @@ def test_channels_and_sensors_are_apart(rows_of) -> None:
         for d in range(2):
             _, (u, _, _) = one_channel(rows_of, x[:, s, d])
             assert np.array_equal(u, together[:, s, d])
+
+
+@pytest.mark.parametrize("at", [0, 1, 5, 30, 49, 60])
+def test_a_wild_value_at_the_start_does_not_hide_what_comes(rows_of, at) -> None:
+    """A controller's 65535 among the first samples: soon the scale is that of the others."""
+    x = 20 + np.random.default_rng(7).standard_normal(1000)
+    x[at] = 65_535
+    _, (_, center, scale) = one_channel(rows_of, x)
+    assert (scale[200:] < 5).all()
+    assert scale[-1] == pytest.approx(1, abs=0.4)
+    assert center[-1] == pytest.approx(20, abs=0.6)
+
+
+def test_a_scale_of_a_still_start_is_left_behind(rows_of) -> None:
+    """Hundreds of samples of nothing, then the sensor comes to life a million times as large."""
+    x = 1e6 * np.abs(np.random.default_rng(8).standard_normal(700))
+    x[:400] = 0
+    _, (u, _, scale) = one_channel(rows_of, x)
+    assert (scale[430:] > 1e4).all()
+    assert np.abs(u[430:]).max() < 7
