@@ -135,7 +135,7 @@ def sequences(peaks: Peaks) -> Table:
     rows = []
     for hidden in (16, 32, 64):
         task = Task.of(4, hidden, 1, steps=256)
-        steps = {OURS: rivals.engine_sequence(task)} | others(task, (LSTM, ONNX, NUMPY))
+        steps = {OURS: rivals.engine_sequence(task)} | others(task, (LSTM, ONNX))
         rows.append(Row(f"I=4 H={hidden} T=256", compare(steps, 256), peaks.floor(4, hidden)))
     return "Consecutive steps of one sensor", "ns a step", 1e9, rows
 
@@ -144,12 +144,12 @@ def many_rows(peaks: Peaks) -> Table:
     task = Task.of(4, 32, MANY)
     order = np.random.default_rng(1).permutation(MANY).astype(np.int32)
     random = rivals.engine_step(task, order)
-    row = Row("random rows", compare({OURS: random, CELL: rivals.torch_random_rows(task, order)}, MANY, rounds=3))
+    row = Row("H=32, random rows", compare({OURS: random, CELL: rivals.torch_random_rows(task, order)}, MANY, rounds=3))
     times = stopwatch.interleaved({"in order": rivals.engine_step(task), OURS: random}, rounds=5)
     row.seconds[OURS], row.floor = times[OURS] / MANY, peaks.floor(4, 32)
     row.goals = [Goal("the time of rows in order", times[OURS] / times["in order"], 1.7, at_most=True)]
-    ordered = Row("rows in order", {OURS: times["in order"] / MANY}, row.floor)
-    return "One step of a million sensors, I=4 H=32", "ns a sensor", 1e9, [ordered, row]
+    ordered = Row("H=32, rows in order", {OURS: times["in order"] / MANY}, row.floor)
+    return "One step of a million sensors", "ns a sensor", 1e9, [ordered, row]
 
 
 def own_weights(_: Peaks) -> Table:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.engine import Table
 
 OURS = "lstm_stream"
+SHOWN, COLUMNS, BARS = 32, 5, 7  # hidden units; panels side by side; room for that many bars in each
 
 mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
 
@@ -27,10 +28,10 @@ def draw_adding(results: Sequence[Result], length: int, path: Path) -> None:
         name = f"{one.name}, rate {one.rate:g}" if rnn else one.name
         style = {"color": "black" if rnn else f"C{number}", "label": name, "linewidth": 1.2}
         style["linestyle"] = "-" if not rnn else "--" if one.rate == results[0].rate else ":"
-        left.plot(*zip(*one.curve, strict=True), **style)
+        left.plot([count / 1000 for count, _ in one.curve], [error for _, error in one.curve], **style)
         middle.semilogy(one.norms_before, **style)
         right.semilogy(one.norms_after, **style)
-    left.set(yscale="log", xlabel="training sequences", ylabel="mean error at the end")
+    left.set(yscale="log", xlabel="training sequences, thousands", ylabel="mean error at the end")
     left.set_title(f"The adding problem, shortest lag {length // 2}")
     left.axhline(1 / 6, color="grey", linewidth=0.8)
     left.text(0, 1 / 6, "always telling the mean", color="grey", va="bottom", fontsize=8)
@@ -43,22 +44,21 @@ def draw_adding(results: Sequence[Result], length: int, path: Path) -> None:
 
 
 def draw_speed(tables: Sequence[Table], heading: str, path: Path) -> None:
-    """A panel for each row that has rivals, a bar for each; ours is first, the floor a line."""
-    panels = [(table, row) for table in tables for row in table[3] if len(row.seconds) > 1 and OURS in row.seconds]
-    columns = min(4, len(panels))
-    lines = -(-len(panels) // columns)
-    figure = Figure(figsize=(3.4 * columns, 2.1 * lines + 0.6), layout="constrained")
+    """A panel for each row of 32 hidden units, a bar for each that was measured; the floor is a line."""
+    panels = [(table, row) for table in tables for row in table[3] if len(row.seconds) > 1 and f"H={SHOWN}" in row.name]
+    lines = -(-len(panels) // COLUMNS)
+    figure = Figure(figsize=(3.2 * COLUMNS, 2.2 * lines + 0.4), layout="constrained")
     for place, ((title, unit, scale, _), row) in enumerate(panels):
-        axes = figure.add_subplot(lines, columns, place + 1)
+        axes = figure.add_subplot(lines, COLUMNS, place + 1)
         names = list(row.seconds)
         times = [row.seconds[name] * scale for name in names]
-        bars = axes.barh(names, times, color=["C0" if name == OURS else "lightgrey" for name in names])
+        ours = OURS not in names
+        bars = axes.barh(names, times, color=["C0" if ours or name == OURS else "lightgrey" for name in names])
         axes.bar_label(bars, [f"{time:,.0f}" for time in times], padding=2, fontsize=8)
         if row.floor:
             axes.axvline(row.floor * scale, color="C3", linewidth=1)
-        axes.invert_yaxis()
-        axes.set_xlim(0, max(times) * 1.2)
-        axes.set_title(f"{title}, {unit}\n{row.name}", fontsize=8)
+        axes.set(xlim=(0, max(times) * 1.3), ylim=(max(len(names), BARS) - 0.5, -0.5))
+        axes.set_title(f"{title}\n{row.name}, {unit}", fontsize=8)
         axes.tick_params(labelsize=8)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
