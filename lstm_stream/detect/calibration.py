@@ -34,6 +34,7 @@ LEAST, MOST = -0.5, 2.0  # decades
 AT_FIRST = 0.0  # strictness of a new sensor
 NOVICE = 200.0  # ... and what is added to it: this over the number of its samples
 WEIGHT = 0.3  # of a view's score: so that blocks of quiet simulated sensors exceed a score of s once in 10^s
+SINGLE = 0.6  # of the largest view's score, which may be enough by itself: some faults only one view sees
 USUAL = 0.3  # score of a view
 ALONE = 3.0  # views that a single odd value shows in: forecast, surprise, and clock or range
 RANGE_SLOPE, RANGE_UNIT = 1.5, 0.01  # score for each decade, and lengths of the range, by which a value is out of range
@@ -108,7 +109,8 @@ def fit_tail(histogram: F4, fit: F8) -> None:
 def score(slot: NDArray[np.int32], statistic: F8, outside: F8, fit: F8, leading: NDArray[np.int8]) -> F8:
     """Scores (M,) of M distinct sensors from their views' statistics (M, V) and how far a value is out of range (M,).
 
-    It is `WEIGHT` times the sum of the views' own scores: what several views find odd is odder than what one does.
+    It is `WEIGHT` times the sum of the views' own scores, as what several views find odd is odder than what one does,
+    or `SINGLE` times the largest, if that is more.
     leading (M,) receives the number of the view with the largest, from 1; the range's is V + 1.
     """
     views = statistic.shape[1]
@@ -125,7 +127,7 @@ def score(slot: NDArray[np.int32], statistic: F8, outside: F8, fit: F8, leading:
             total += s
             if s >= largest:
                 largest, leading[m] = s, v + 1
-        result[m] = WEIGHT * total
+        result[m] = max(WEIGHT * total, SINGLE * largest)
     return result
 
 
