@@ -37,7 +37,7 @@ F8 = NDArray[np.float64]
 
 
 @inline
-def distance(points: F4, k: int, point: F8, first: int, stop: int) -> float:
+def distance(points: F4, k: int, point: F4 | F8, first: int, stop: int) -> float:
     """The square of the distance of `point` from the k-th of the points (POINTS, COORDINATES) in these columns."""
     total = 0.0
     for a in range(first, stop):
@@ -52,10 +52,7 @@ def thin_out(points: F4, first: int, stop: int, radius: float) -> int:
     for k in range(len(points)):
         near = False
         for q in range(kept):
-            total = 0.0
-            for a in range(first, stop):
-                total += (points[k, a] - points[q, a]) ** 2
-            if total <= radius * radius:
+            if distance(points, q, points[k], first, stop) <= radius * radius:
                 near = True
                 break
         if not near:

@@ -51,7 +51,7 @@ class Shape(NamedTuple):
     @property
     def width(self) -> int:
         """H rounded up to whole blocks: the length of h and of c in the kernels."""
-        return -(-self.hidden // LANES) * LANES
+        return _rounded(self.hidden)
 
     @property
     def extra(self) -> int:
