@@ -7,6 +7,7 @@ Exit codes: 0 fine, 1 something to correct, 2 wrong usage, 3 the start failed, 4
 from __future__ import annotations
 
 import argparse
+import functools
 import io
 import json
 import logging
@@ -16,14 +17,15 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from lstm_stream import __version__
 from lstm_stream.evaluate import options as evaluation
-from lstm_stream.options import Verbs, add_verb, address, number, topic, whole
+from lstm_stream.options import Verb, Verbs, add_verb, address, number, topic, whole
 from lstm_stream.pretrain import options as pretraining
+from lstm_stream.stopping import stop_on_signals
 
 if TYPE_CHECKING:
     from lstm_stream.config import Config
@@ -58,6 +60,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 # --- the verbs
 
 
+def configured(verb: Callable[[argparse.Namespace, Config], int]) -> Verb:
+    """Give a verb the configuration of args.config, all defaults where there is no file.
+
+    If that is wrong, its problems go to stderr and the exit code is 1; the verb is not run.
+    """
+
+    @functools.wraps(verb)
+    def read_first(args: argparse.Namespace) -> int:
+        from lstm_stream.config import Config
+        from lstm_stream.config.file import ConfigError, load
+
+        try:
+            config = load(args.config) if args.config else Config()
+        except ConfigError as error:
+            print(error, file=sys.stderr)
+            return INVALID
+        return verb(args, config)
+
+    return read_first
+
+
 def demo(args: argparse.Namespace) -> int:
     """Show it working."""
     from lstm_stream.demo.main import run_demo
@@ -65,30 +88,29 @@ def demo(args: argparse.Namespace) -> int:
     return run_demo(args)
 
 
-def run(args: argparse.Namespace) -> int:
+@configured
+def run(args: argparse.Namespace, config: Config) -> int:
     """The daemon, until a signal."""
-    config = _load(args.config)
-    if config is None:
-        return INVALID
     from lstm_stream import logs
 
     logs.setup(config.log.level, config.log.format)
-    try:
-        from lstm_stream.app import build
+    with ExitStack() as while_it_lives:
+        try:
+            from lstm_stream.app import build
 
-        app = build(config, fresh=args.fresh)
-        _stop_on_signals(app.stop)
-        app.open()
-    except Exception as error:
-        log.critical("could not start: %s", _reason(error), exc_info=log.isEnabledFor(logging.DEBUG))
-        return FAILED_START
-    try:
-        app.run()
-    except Exception:
-        log.critical("stopped by a defect; please report this", exc_info=True)
-        return DEFECT
-    finally:
-        app.close()
+            app = build(config, fresh=args.fresh)
+            while_it_lives.enter_context(stop_on_signals(app.stop))
+            app.open()
+        except Exception as error:
+            log.critical("could not start: %s", _reason(error), exc_info=log.isEnabledFor(logging.DEBUG))
+            return FAILED_START
+        try:
+            app.run()
+        except Exception:
+            log.critical("stopped by a defect; please report this", exc_info=True)
+            return DEFECT
+        finally:
+            app.close()
     return OK
 
 
@@ -110,21 +132,17 @@ def check(args: argparse.Namespace) -> int:
     return OK
 
 
-def replay(args: argparse.Namespace) -> int:
+@configured
+def replay(args: argparse.Namespace, config: Config) -> int:
     """Score a file."""
-    config = _load(args.config)
-    if config is None:
-        return INVALID
     from lstm_stream.replay import run_replay
 
     return run_replay(args, config)
 
 
-def explain(args: argparse.Namespace) -> int:
+@configured
+def explain(args: argparse.Namespace, config: Config) -> int:
     """Say what would become of a message."""
-    config = _load(args.config)
-    if config is None:
-        return INVALID
     from lstm_stream import explain as explaining
 
     explanation = explaining.explain(config, args.topic, _payload(args), time.time())
@@ -132,21 +150,17 @@ def explain(args: argparse.Namespace) -> int:
     return OK if explanation.readings and not explanation.rejections else INVALID
 
 
-def evaluate(args: argparse.Namespace) -> int:
+@configured
+def evaluate(args: argparse.Namespace, config: Config) -> int:
     """Measure the detection."""
-    config = _load(args.config)
-    if config is None:
-        return INVALID
     from lstm_stream.evaluate.main import run_evaluate
 
     return run_evaluate(args, config.groups[config.sources[0].group])
 
 
-def pretrain(args: argparse.Namespace) -> int:
+@configured
+def pretrain(args: argparse.Namespace, config: Config) -> int:
     """Make weights to start from."""
-    config = _load(args.config)
-    if config is None:
-        return INVALID
     from lstm_stream.pretrain.main import run_pretrain
 
     return run_pretrain(args, config)
@@ -160,32 +174,6 @@ def bench(args: argparse.Namespace) -> int:
 
 
 # --- what they share
-
-
-def _load(path: str | None) -> Config | None:
-    """The configuration, all defaults where there is no file; None, and the problems on stderr, if it is wrong."""
-    from lstm_stream.config import Config
-    from lstm_stream.config.file import ConfigError, load
-
-    try:
-        return load(path) if path else Config()
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return None
-
-
-def _stop_on_signals(stop: Callable[[], None]) -> None:
-    """The first SIGTERM or SIGINT calls `stop`; the second ends the process at once."""
-    received: list[int] = []
-
-    def handle(number: int, _: FrameType | None) -> None:
-        if received:
-            os._exit(128 + number)
-        received.append(number)
-        stop()
-
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, handle)
 
 
 def _reason(error: Exception) -> str:

@@ -9,6 +9,7 @@ the chunks are cut. Of several sources in the configuration the first one says h
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from math import inf
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import orjson
@@ -37,6 +39,7 @@ LONG = 20_000  # rows from which there is a progress bar
 PICTURES = (".png", ".svg", ".pdf")
 
 Advance = Callable[[int], object]
+Settings = TypeVar("Settings")
 
 
 @dataclass(slots=True)
@@ -74,27 +77,51 @@ class UnusableError(Exception):
     """The command cannot be carried out; the message says why and what would be right."""
 
 
+Work = Callable[[argparse.Namespace, Settings], int]
+
+
+def said_in_a_line(verb: Work[Settings]) -> Work[Settings]:
+    """What makes a verb impossible goes to stderr as a line, and the exit code is 1.
+
+    That is RecordingError, UnusableError, and OSError but for a broken pipe.
+    """
+
+    @functools.wraps(verb)
+    def run(args: argparse.Namespace, settings: Settings) -> int:
+        try:
+            return verb(args, settings)
+        except (RecordingError, UnusableError) as error:
+            told = str(error)
+        except BrokenPipeError:  # of standard output: who reads it has seen enough, which is no failure
+            raise
+        except OSError as error:
+            told = f"{error.filename or _written(args)}: {error.strerror}"
+        print(f"lstm-stream: {told}", file=sys.stderr)
+        return 1
+
+    return run
+
+
+def _written(args: argparse.Namespace) -> str:
+    """All that a verb writes, for an error that does not say what it was."""
+    return " or ".join(filter(None, (getattr(args, name, None) for name in ("out", "json", "plot")))) or "stdout"
+
+
+@said_in_a_line
 def run_replay(args: argparse.Namespace, config: Config) -> int:
     """Replay args.file, write args.out and args.plot, print the summary; the exit code is 1 where that cannot be."""
     path = Path(args.file)
-    try:
-        draw = _drawer(path, args.plot) if args.plot else None
-        check_target(path, args.out)
-        recording = read(path, config.sources[0])
-        with progress(len(recording.rows)) as advance:
-            result = replay(recording, config, advance)
-        if args.out:
-            table.write(Path(args.out), result.scores)
-        if not result.scored:
-            raise UnusableError(f"{path}: no row could be scored; {_left_out(result)[0]}")
-        if draw:
-            draw(result)
-    except (RecordingError, UnusableError) as error:
-        print(f"lstm-stream: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"lstm-stream: {error.filename or args.out or args.plot}: {error.strerror}", file=sys.stderr)
-        return 1
+    draw = _drawer(path, args.plot) if args.plot else None
+    check_target(path, args.out)
+    recording = read(path, config.sources[0])
+    with progress(len(recording.rows)) as advance:
+        result = replay(recording, config, advance)
+    if args.out:
+        table.write(Path(args.out), result.scores)
+    if not result.scored:
+        raise UnusableError(f"{path}: no row could be scored; {_left_out(result)[0]}")
+    if draw:
+        draw(result)
     print(summary_json(path, result) if args.format == "json" else summary_text(path, result, config))
     return 0
 

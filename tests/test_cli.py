@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from lstm_stream import __version__, explain, logs
 from lstm_stream.config import Config
+from lstm_stream.stopping import stop_on_signals
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
@@ -367,6 +368,14 @@ def test_a_second_signal_ends_it_at_once(file: Path, start: Any) -> None:
     daemon.wait_for("draining")
     daemon.process.send_signal(signal.SIGINT)
     assert daemon.end() == 128 + signal.SIGINT
+
+
+def test_signals_mean_what_they_meant_once_it_has_stopped() -> None:
+    before, stopped = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)], []
+    with stop_on_signals(lambda: stopped.append(True)):
+        signal.raise_signal(signal.SIGINT)
+    assert stopped == [True]
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
 def test_a_defect_closes_what_is_open_and_has_its_own_exit_code(file: Path, start: Any) -> None:

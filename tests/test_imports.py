@@ -31,16 +31,18 @@ ALLOWED = {
     "reporting": "service detect outputs records",  # an observer: what the service did, as metrics
     "app": "service reporting detect ingest outputs store records config lstm_stream",
     "simulate": "records",
-    "demo": "app service detect config records simulate lstm_stream",  # of service and detect: what an observer is told
+    # of service and detect: what an observer is told
+    "demo": "stopping app service detect config records simulate lstm_stream",
     "recording": "ingest records config",
     "replay": "recording detect outputs records config lstm_stream",
     "explain": "ingest records config",
     "options": "",
-    # of demo only the rules of what is found; of replay the group that waits for its retraining
-    "evaluate": "options demo replay recording detect outputs simulate records config lstm_stream",
+    "stopping": "",
+    # of replay the group that waits for its retraining
+    "evaluate": "options replay recording detect outputs simulate records config lstm_stream",
     "pretrain": "options replay recording detect lstm simulate records config lstm_stream",
     "bench": "lstm config lstm_stream",
-    "cli": "options app demo replay explain evaluate pretrain bench logs config lstm_stream",
+    "cli": "options stopping app demo replay explain evaluate pretrain bench logs config lstm_stream",
     "__main__": "cli",
 }
 

@@ -34,6 +34,7 @@ from lstm_stream.config.values import Part as Part
 from lstm_stream.config.values import level_name as level_name
 from lstm_stream.config.values import template_parts as template_parts
 from lstm_stream.config.values import topic_levels as topic_levels
+from lstm_stream.lstm.names import CellName
 
 
 class TLS(Section):
@@ -114,7 +115,7 @@ class Broker(Section):
 class Model(Section):
     """The LSTM and its training."""
 
-    cell: Literal["standard", "peephole", "coupled", "elysium", "ltms"] = Field(
+    cell: CellName = Field(
         default="standard",
         description="Variant of the LSTM cell: standard, peephole, coupled, elysium or ltms (which sees gaps).",
     )

@@ -9,11 +9,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lstm_stream.demo.score import Alarm, Windows
 from lstm_stream.detect.retraining import Round
 from lstm_stream.records import Event
 from lstm_stream.service import Turn
 from lstm_stream.simulate import Fault
+from lstm_stream.simulate.score import Alarm, Windows
 
 
 @dataclass(slots=True)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from lstm_stream.demo.run import Options, Run
 from lstm_stream.demo.screen import Lines, Screen
 from lstm_stream.demo.summary import Summary
 from lstm_stream.simulate import DAY
+from lstm_stream.stopping import stop_on_signals
 
 OK, FAILED_START, FAILED = 0, 3, 4
 SPAN = 21 * DAY  # data time that a run covers by default ...
@@ -33,7 +30,7 @@ def run_demo(args: argparse.Namespace) -> int:
         run = Run(options, screen)
         try:
             run.open()
-            with _on_signals(run.stop):
+            with stop_on_signals(run.stop):
                 run.watch()
                 summary = run.finish()
         finally:
@@ -66,22 +63,3 @@ def _tell(summary: Summary, screen: Screen, file: str | None) -> None:
     if file:
         Path(file).write_text(json.dumps(summary.to_dict(), indent=2) + "\n", encoding="utf-8")
         screen.note(f"written to {file}")
-
-
-@contextmanager
-def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM calls `stop`; the second ends the process."""
-    received: list[int] = []
-
-    def handle(number: int, _: FrameType | None) -> None:
-        if received:
-            os._exit(128 + number)
-        received.append(number)
-        stop()
-
-    former = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)

@@ -18,10 +18,10 @@ from lstm_stream.config import Config
 from lstm_stream.demo.broker import EmbeddedBroker
 from lstm_stream.demo.chronicle import Chronicle
 from lstm_stream.demo.publisher import Publisher
-from lstm_stream.demo.score import WEEK, grace_of, score, watched_weeks
 from lstm_stream.demo.screen import Screen, Snapshot
 from lstm_stream.demo.summary import Summary
 from lstm_stream.simulate import DAY, Simulation, messages, simulate
+from lstm_stream.simulate.score import WEEK, grace_of, score, watched_weeks
 
 _WEB_PORT = 9108
 _TICK = 0.125  # s between two pictures

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from lstm_stream.demo import words
-from lstm_stream.demo.score import Outcome, Score
+from lstm_stream.simulate.score import Outcome, Score
 
 ENOUGH = 0.8  # share of the faults that the demo asks of the daemon
 TOO_MANY = 2.0  # times the budget of false alarms that it allows

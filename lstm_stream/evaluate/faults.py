@@ -2,9 +2,9 @@
 
     (budget, with faults or without, some seeds) -> simulate -> Watched -> Tally; tallies of all jobs -> Report
 
-What counts as found is ruled by demo/score.py. A rate of false alarms is alarms over the sensor-weeks in which an alarm
-would be false; on fleets without faults that is all the time after the warm-up. `real` rates are of the rows of NAB
-outside its windows: real life, in which some alarms are not false but unlabelled.
+What counts as found is ruled by simulate/score.py. A rate of false alarms is alarms over the sensor-weeks in which an
+alarm would be false; on fleets without faults that is all the time after the warm-up. `real` rates are of the rows of
+NAB outside its windows: real life, in which some alarms are not false but unlabelled.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import numpy as np
 
 from lstm_stream.config import Group
 from lstm_stream.config.values import WEEK, parse_budget
-from lstm_stream.demo.score import Alarm, grace_of, score, watched_weeks
 from lstm_stream.evaluate import nab
 from lstm_stream.evaluate.parallel import each
 from lstm_stream.evaluate.watch import Stream, Watched, watch
 from lstm_stream.records import Event, Reading
 from lstm_stream.replay import Advance
 from lstm_stream.simulate import DAY, KINDS, Series, Simulation, simulate
+from lstm_stream.simulate.score import Alarm, grace_of, score, watched_weeks
 
 INTERVAL = 300.0  # s
 AT_ONCE = 400_000  # samples in memory for a job, about

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -15,8 +14,7 @@ from lstm_stream.config import Group
 from lstm_stream.evaluate import faults, nab, skab, tables
 from lstm_stream.evaluate.options import BUDGETS
 from lstm_stream.evaluate.parallel import processes
-from lstm_stream.recording import RecordingError
-from lstm_stream.replay import PICTURES, UnusableError, check_target
+from lstm_stream.replay import PICTURES, UnusableError, check_target, said_in_a_line
 
 
 class Done(NamedTuple):
@@ -27,23 +25,17 @@ class Done(NamedTuple):
     draw: Callable[[Path], None]
 
 
+@said_in_a_line
 def run_evaluate(args: argparse.Namespace, group: Group) -> int:
     """Run args.benchmark with the settings of a group; the exit code is 1 where that cannot be."""
     benchmark = {"nab": _nab, "skab": _skab, "faults": _faults}[args.benchmark]
-    try:
-        _check_targets(args)
-        done = benchmark(args, group)
-        if args.json:
-            option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-            Path(args.json).write_bytes(orjson.dumps(done.figures, option=option))
-        if args.plot:
-            done.draw(Path(args.plot))
-    except (RecordingError, UnusableError) as error:
-        print(f"lstm-stream: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"lstm-stream: {error.filename or args.json or args.plot}: {error.strerror}", file=sys.stderr)
-        return 1
+    _check_targets(args)
+    done = benchmark(args, group)
+    if args.json:
+        option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        Path(args.json).write_bytes(orjson.dumps(done.figures, option=option))
+    if args.plot:
+        done.draw(Path(args.plot))
     print(done.text)
     return 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -20,8 +19,7 @@ from lstm_stream.pretrain.learning import Learned, learn
 from lstm_stream.pretrain.shown import FROM, TO, cold_start, windows
 from lstm_stream.pretrain.streams import LENGTH, Stream, pieces, recorded
 from lstm_stream.pretrain.synthetic import synthetic
-from lstm_stream.recording import RecordingError
-from lstm_stream.replay import UnusableError, check_target, counted, progress
+from lstm_stream.replay import UnusableError, check_target, counted, progress, said_in_a_line
 
 HELD_BACK = 5  # one stream in so many is compared on and not learned from
 MADE_KEY = "lstm_stream.made"  # metadata: by what
@@ -35,30 +33,24 @@ class Split(NamedTuple):
     words: str  # where they are from
 
 
+@said_in_a_line
 def run_pretrain(args: argparse.Namespace, config: Config) -> int:
     """Learn, write args.out, print the figures; the exit code is 1 where that cannot be."""
     source = config.sources[0]
     group = config.groups[source.group]
-    try:
-        _check_targets(args)
-        split = _split(args, source)
-        channels = split.learned[0].values.shape[1]
-        tests = recorded(args.test, source, channels) if args.test else []
-        fresh = _starting(group, args, None)
-        shape = lstm_shape(channels, fresh)
-        learned = _learn(split, fresh, shape, args)
-        Path(args.out).write_bytes(_content(learned, shape, split, args))
-        started = _starting(group, args, args.out)
-        print(_summary(split, shape, learned, args))
-        print(_table(f"{counted(len(split.held), 'piece')} held back", split.held, fresh, started))
-        if tests:
-            print(_table(f"{counted(len(tests), 'sensor')} to test on", tests, fresh, started))
-    except (RecordingError, UnusableError) as error:
-        print(f"lstm-stream: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"lstm-stream: {error.filename or args.out}: {error.strerror}", file=sys.stderr)
-        return 1
+    _check_targets(args)
+    split = _split(args, source)
+    channels = split.learned[0].values.shape[1]
+    tests = recorded(args.test, source, channels) if args.test else []
+    fresh = _starting(group, args, None)
+    shape = lstm_shape(channels, fresh)
+    learned = _learn(split, fresh, shape, args)
+    Path(args.out).write_bytes(_content(learned, shape, split, args))
+    started = _starting(group, args, args.out)
+    print(_summary(split, shape, learned, args))
+    print(_table(f"{counted(len(split.held), 'piece')} held back", split.held, fresh, started))
+    if tests:
+        print(_table(f"{counted(len(tests), 'sensor')} to test on", tests, fresh, started))
     return 0
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from lstm_stream.lstm.names import CELL_NAMES
 from lstm_stream.options import Verb, Verbs, add_verb, number, whole
-
-CELLS = ("standard", "peephole", "coupled", "elysium", "ltms")
 
 
 def add(verbs: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
@@ -56,7 +55,7 @@ def add(verbs: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
         help="hidden units (default: as configured, 16 without a file)",
     )
     parser.add_argument(
-        "--cell", choices=CELLS, help="variant of the LSTM (default: as configured, standard without a file)"
+        "--cell", choices=CELL_NAMES, help="variant of the LSTM (default: as configured, standard without a file)"
     )
     parser.add_argument(
         "--seed",

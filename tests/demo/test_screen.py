@@ -10,13 +10,13 @@ from rich.console import Console
 
 from lstm_stream.demo import words
 from lstm_stream.demo.chronicle import Chronicle
-from lstm_stream.demo.score import Alarm, Outcome, Score
 from lstm_stream.demo.screen import Lines, Snapshot
 from lstm_stream.demo.summary import Summary
 from lstm_stream.demo.table import LiveTable
 from lstm_stream.records import Event, Message, Reading
 from lstm_stream.service import Turn
 from lstm_stream.simulate import KINDS, START, Fault
+from lstm_stream.simulate.score import Alarm, Outcome, Score
 
 HOUR = 3600.0
 

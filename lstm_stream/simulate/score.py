@@ -16,10 +16,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lstm_stream.simulate import Fault, Series
+from lstm_stream.simulate import DAY, Fault, Series
 
 _SLACK = 0.5  # s; times travel as text
-WEEK = 7 * 86400.0
+WEEK = 7 * DAY
 
 
 @dataclass(frozen=True, slots=True)

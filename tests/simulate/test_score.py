@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_stream.demo.score import WEEK, Alarm, Windows, grace_of, score, watched_weeks
 from lstm_stream.simulate import Fault, Series
+from lstm_stream.simulate.score import WEEK, Alarm, Windows, grace_of, score, watched_weeks
 
 HOUR = 3600.0
 
