@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, PrivateAttr, Strict, field_validator, model_validator
 
@@ -35,6 +35,9 @@ from lstm_stream.config.values import level_name as level_name
 from lstm_stream.config.values import template_parts as template_parts
 from lstm_stream.config.values import topic_levels as topic_levels
 from lstm_stream.lstm.names import CellName
+
+ViewName = Literal["forecast", "burst", "level", "surprise", "shape", "clock", "range", "stuck", "silence"]
+VIEWS: tuple[ViewName, ...] = get_args(ViewName)
 
 
 class TLS(Section):
@@ -184,8 +187,19 @@ class Group(Section):
     accept_after: Duration = Field(
         default=3 * 86400.0, gt=0, description="An alarm open for so long is taken for the new normal."
     )
+    views: Annotated[tuple[ViewName, ...], Strict(False)] = Field(
+        default=VIEWS,
+        description="What may raise an alarm. Leave out what your sensors do all the time, such as stuck or silence.",
+    )
     model: Model = Field(default=Model(), description="The LSTM that forecasts.")
     retraining: Retraining = Field(default=Retraining(), description="Online learning.")
+
+    @field_validator("views")
+    @classmethod
+    def _some_view(cls, views: tuple[ViewName, ...]) -> tuple[ViewName, ...]:
+        if not views:
+            raise ValueError("is an empty list; write at least one view, or remove the key")
+        return views
 
 
 class Events(Section):

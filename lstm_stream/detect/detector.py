@@ -81,6 +81,7 @@ class Detector:
         self.arrays = SlotArrays(fields(len(channels), group), 1)
         shape = lstm_shape(len(channels), group)
         self._cell = params.CELLS[shape.cell].code, shape.hidden
+        self._votes = np.array([view.name.lower() in group.views for view in View], np.float64)  # by View: 1 or 0
         self._initial, self.misfit = start.fresh(shape, group.model), start.misfit(shape, group.model)
         self.learner = Learner(group, self.arrays, trainer)
         if group.model.weights == "shared":
@@ -211,12 +212,14 @@ class Detector:
         """Score, compare with what the budget allows, step the alarms."""
         a = self.arrays
         leading = np.empty(len(slot), np.int8)
-        score = calibration.score(slot, seen.statistic, seen.outside, a.fit, leading)
+        statistic, outside, stuck = self._voting(seen)
+        score = calibration.score(slot, statistic, outside, a.fit, leading)
         budget = self.group.false_alarms
         threshold = calibration.thresholds(slot, a.interval, a.strictness, a.count, budget)
         threshold[a.count[slot] < self.group.warmup] = np.inf
-        stuck = seen.stuck * np.where(np.isfinite(threshold), threshold, 0.0)
-        frozen = (seen.stuck >= 1) & (stuck > score)
+        frozen = stuck >= 1
+        stuck = stuck * np.where(np.isfinite(threshold), threshold, 0.0)
+        frozen &= stuck > score
         score[frozen], leading[frozen] = stuck[frozen], View.STUCK
         accept = self.group.accept_after
         transition = alarm.decide(
@@ -224,6 +227,21 @@ class Detector:
         )
         calibration.keep_budget(slot, score, threshold, transition == alarm.OPENED, a.interval, budget, a.strictness)
         return Decision(score, threshold, leading, transition)
+
+    def _voting(self, seen: Observation) -> tuple[F8, F8, F8]:
+        """The views' statistics (M, CALIBRATED), out of range (M,) and stuck (M,): 0 where the view raises no alarm.
+
+        What is remembered of them stays whole, so that a view can be switched on again.
+        """
+        votes = self._votes
+        if votes[View.FORECAST : View.SILENCE].all():
+            return seen.statistic, seen.outside, seen.stuck
+        first = View.FORECAST
+        return (
+            seen.statistic * votes[first : first + CALIBRATED],
+            seen.outside * votes[View.RANGE],
+            seen.stuck * votes[View.STUCK],
+        )
 
     def _write(
         self, verdicts: Verdicts, rows: NDArray[np.intp], slot: NDArray[np.int32], seen: Observation, decided: Decision
@@ -286,6 +304,8 @@ class Detector:
     def _silent_from(self, slot: NDArray[np.int32]) -> F8:
         """When these sensors count as silent: after their last sample, or after we began to listen."""
         a = self.arrays
+        if not self._votes[View.SILENCE]:
+            return np.full(len(slot), np.inf)
         since = np.where(self._heard[slot], a.time[slot], np.maximum(a.time[slot], self._listening_since))
         return silence.deadline(since, a.interval[slot], a.gap[slot], a.count[slot])
 
