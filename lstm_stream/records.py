@@ -28,6 +28,44 @@ class Message(NamedTuple):
     mid: int = 0
 
 
+class Chunk:
+    """N MQTT PUBLISHes as they came from the broker, in one buffer; `time` is their arrival (unix s).
+
+    `table` (N, 6) int32 has of each where its topic begins, the topic's length, where its payload begins, the
+    payload's length, the first byte of its packet (1: retained, 2: QoS 1, 8: delivered again) and its packet id.
+    """
+
+    __slots__ = ("data", "session", "table", "time")
+
+    def __init__(self, data: bytes, table: NDArray[np.int32], time: float, session: int = 0) -> None:
+        self.data = data
+        self.table = table
+        self.time = time
+        self.session = session  # of the packet ids
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def only(self, which: slice | NDArray[np.bool_]) -> Chunk:
+        """Some of the messages."""
+        return Chunk(self.data, self.table[which], self.time, self.session)
+
+    def message(self, k: int) -> Message:
+        """Message number k. Of a topic that is not text, which no source takes, nothing is left."""
+        start, length, payload, size, first, packet_id = self.table[k].tolist()
+        qos = first >> 1 & 3
+        try:
+            topic = self.data[start : start + length].decode()
+        except UnicodeDecodeError:
+            topic = ""
+        mid = self.session << 16 | packet_id if qos else 0
+        return Message(topic, self.data[payload : payload + size], self.time, bool(first & 1), qos, mid)
+
+    def messages(self) -> list[Message]:
+        """All of them."""
+        return [self.message(k) for k in range(len(self))]
+
+
 class Reading(NamedTuple):
     """One sample as decoded, before it has a slot: a sensor's channels at one instant.
 
