@@ -24,7 +24,7 @@ ALLOWED = {
     "config": "lstm",  # reads the weights to start from
     "lstm": "jit",
     "detect": "lstm jit records config",
-    "ingest": "records config lstm_stream",
+    "ingest": "records config jit lstm_stream",
     "outputs": "records config lstm_stream",
     "store": "records lstm_stream",
     "service": "detect records",
