@@ -1,6 +1,7 @@
 """The records that travel along the line.
 
-    Message -> Reading -> Samples -> Verdicts -> Event
+    Message -> Reading -> Samples -> Verdicts -> Event      one by one
+    Chunk   -> Rows    ->                                   many at once
                   \\-> Rejection
 
 This file holds types only: no behaviour beyond trivial derivations, no I/O, no config.
@@ -78,6 +79,45 @@ class Reading(NamedTuple):
     values: dict[str, float]
     timed: bool = True
     retain: bool = False
+
+
+@dataclass(slots=True)
+class Rows:
+    """M samples of sensors of one group that have the same D channels, decoded without becoming readings.
+
+    Sensors have numbers, and keep them: number n of a `names` is one sensor for ever.
+    """
+
+    group: str
+    channels: tuple[str, ...]  # sorted
+    names: list[str]  # of the sensors, by number
+    number: NDArray[np.int32]  # (M,)
+    at: NDArray[np.int64]  # (M,) the number of its message in the batch, increasing
+    time: NDArray[np.float64]  # (M,) unix s
+    values: NDArray[np.float64]  # (M, D) NaN = absent, at least one of a row is present
+    arrival: NDArray[np.float64]  # (M,) of the message, unix s
+    timed: NDArray[np.bool_]  # (M,) False where `time` is the arrival
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    def reading(self, k: int) -> Reading:
+        """Row k as a reading."""
+        values = zip(self.channels, self.values[k].tolist(), strict=True)
+        present = {name: value for name, value in values if value == value}
+        sensor = self.names[self.number[k]]
+        return Reading(sensor, self.group, float(self.time[k]), present, bool(self.timed[k]))
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What was in a batch of messages: samples as readings or rows, in each the order of arrival."""
+
+    readings: list[Reading] = field(default_factory=list)
+    at: list[int] = field(default_factory=list)  # of each reading: the number of its message in the batch
+    arrivals: list[float] = field(default_factory=list)  # of each reading's message, unix s
+    rejections: list[Rejection] = field(default_factory=list)
+    rows: list[Rows] = field(default_factory=list)
 
 
 class Reason(str, Enum):

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm_stream.detect.retraining import Round
 from lstm_stream.outputs.metrics import Metrics
-from lstm_stream.records import Event
+from lstm_stream.records import Chunk, Decoded, Event
 from lstm_stream.service import Turn
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Reporter:
     def on_turn(self, turn: Turn) -> None:
         """Count a batch."""
         now, t = time.time(), self.tally
-        t.messages += len(turn.messages)
+        t.messages += turn.size
         t.samples += turn.samples
         t.rejections.update(r.reason.value for r in turn.rejections)
         if turn.samples:
@@ -57,16 +58,14 @@ class Reporter:
 
     def _measure(self, turn: Turn, now: float) -> None:
         m = self._metrics
-        m.batch(np.array([message.time for message in turn.messages]), turn.samples, now)
+        m.batch(_arrivals(turn), turn.samples, now)
         m.rejected(turn.rejections)
         m.events(turn.outcome.events)
         for stage, seconds in turn.seconds.items():
             m.stage(stage, seconds)
         for batch in turn.outcome.batches:
             m.scores(batch.verdicts.score[np.isfinite(batch.verdicts.threshold)])
-        timed = [arrived - r.time for r, arrived in zip(turn.readings, turn.arrivals, strict=True) if r.timed]
-        if timed:
-            m.lag(np.array(timed))
+        m.lag(_lags(turn.decoded))
 
     def _announce(self, event: Event) -> None:
         cause = event.id.rpartition("-")[0]
@@ -92,3 +91,16 @@ class Reporter:
             self._metrics.checkpoint(seconds, time.time())
         else:
             self._metrics.checkpoint_failed()
+
+
+def _arrivals(turn: Turn) -> NDArray[np.float64]:
+    """When each message of a turn arrived."""
+    sizes = [len(item) if isinstance(item, Chunk) else 1 for item in turn.messages]
+    return np.repeat(np.array([item.time for item in turn.messages], np.float64), sizes)
+
+
+def _lags(decoded: Decoded) -> NDArray[np.float64]:
+    """Arrival minus the sample's own time, of samples that carry one."""
+    pairs = zip(decoded.readings, decoded.arrivals, strict=True)
+    singly = [arrival - reading.time for reading, arrival in pairs if reading.timed]
+    return np.concatenate([singly, *((rows.arrival - rows.time)[rows.timed] for rows in decoded.rows)])

@@ -22,7 +22,7 @@ from typing import Protocol
 
 from lstm_stream.detect.fleet import Fleet, Outcome
 from lstm_stream.detect.retraining import Round
-from lstm_stream.records import Event, Message, Packed, Reading, Reason, Rejection
+from lstm_stream.records import Chunk, Decoded, Event, Message, Packed, Reading, Reason, Rejection
 
 log = logging.getLogger(__name__)
 
@@ -34,16 +34,16 @@ RECENT = 64  # latest samples that make the data clock
 class Inbox(Protocol):
     """Where messages wait."""
 
-    def take(self, limit: int, timeout: float) -> list[Message]:
+    def take(self, limit: int, timeout: float) -> list[Message | Chunk]:
         """Up to `limit` messages, waiting at most `timeout` s for the first."""
         ...
 
 
 class Decoder(Protocol):
-    """From payloads to readings."""
+    """From payloads to samples."""
 
-    def decode(self, message: Message) -> tuple[list[Reading], list[Rejection]]:
-        """Never raises."""
+    def decode_all(self, items: Sequence[Message | Chunk]) -> Decoded:
+        """What is in a batch of messages. Never raises."""
         ...
 
 
@@ -59,7 +59,7 @@ class Session(Protocol):
         """Accept no further message; the broker will deliver it again."""
         ...
 
-    def acknowledge(self, messages: Sequence[Message]) -> None:
+    def acknowledge(self, messages: Sequence[Message | Chunk]) -> None:
         """Their effect is done."""
         ...
 
@@ -84,10 +84,9 @@ class Observer(Protocol):
 class Turn:
     """One batch on its way through the line."""
 
-    messages: list[Message]
-    readings: list[Reading] = field(default_factory=list)
-    arrivals: list[float] = field(default_factory=list)  # of each reading's message, unix s
-    rejections: list[Rejection] = field(default_factory=list)
+    messages: Sequence[Message | Chunk]
+    decoded: Decoded = field(default_factory=Decoded)
+    rejections: list[Rejection] = field(default_factory=list)  # of every stage
     outcome: Outcome = field(default_factory=Outcome)
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
 
@@ -95,6 +94,19 @@ class Turn:
     def samples(self) -> int:
         """How many were scored."""
         return sum(len(batch.samples) for batch in self.outcome.batches)
+
+    @property
+    def size(self) -> int:
+        """How many messages it took."""
+        return sum(len(item) if isinstance(item, Chunk) else 1 for item in self.messages)
+
+    @property
+    def latest(self) -> float | None:
+        """The time of the sample that came last, unix s; None where none came."""
+        d = self.decoded
+        ends = [(rows.at[-1], rows.time[-1]) for rows in d.rows]
+        ends += [(d.at[-1], d.readings[-1].time)] if d.readings else []
+        return float(max(ends)[1]) if ends else None
 
 
 class DataClock:
@@ -181,7 +193,7 @@ class Service:
 
     # --- a turn
 
-    def _turn(self, messages: list[Message]) -> None:
+    def _turn(self, messages: Sequence[Message | Chunk]) -> None:
         """One batch. Whatever goes wrong is logged and counted, the messages are acknowledged, the line goes on."""
         self.turned_at = self._monotonic()
         if not messages:
@@ -194,7 +206,8 @@ class Service:
         """Score what the decoder held back for more of it to come: what is due while no messages are, finally all."""
         readings = self._held(final) if self._held is not None else []
         if readings:
-            turn = Turn([], readings, [time.time()] * len(readings))
+            count = len(readings)
+            turn = Turn([], Decoded(readings, list(range(count)), [time.time()] * count))
             self._pass(turn, detect=self._detect, publish=self._tell)
 
     def _pass(self, turn: Turn, **stages: Callable[[Turn], object]) -> None:
@@ -204,20 +217,17 @@ class Service:
                 work(turn)
                 turn.seconds[name] = time.perf_counter() - began
         except Exception as error:
-            log.exception("a batch of %d messages could not be processed", len(turn.messages))
+            log.exception("a batch of %d messages could not be processed", turn.size)
             turn.rejections.append(Rejection(Reason.INTERNAL, f"{type(error).__name__}: {error}"))
         for observer in self._observers:
             observer.on_turn(turn)
 
     def _decode(self, turn: Turn) -> None:
-        for message in turn.messages:
-            readings, rejections = self._decoder.decode(message)
-            turn.readings += readings
-            turn.arrivals += [message.time] * len(readings)
-            turn.rejections += rejections
+        turn.decoded = self._decoder.decode_all(turn.messages)
+        turn.rejections += turn.decoded.rejections
 
     def _detect(self, turn: Turn) -> None:
-        turn.outcome = self._fleet.process(turn.readings)
+        turn.outcome = self._fleet.process(turn.decoded.readings)
         turn.rejections += [rejection for _, rejection in turn.outcome.rejections]
         for batch in turn.outcome.batches:
             slot, at = batch.samples.slot[-RECENT:].tolist(), batch.samples.time[-RECENT:].tolist()

@@ -15,7 +15,7 @@ import pytest
 from lstm_stream.config import Group, Limits
 from lstm_stream.detect.fleet import Fleet
 from lstm_stream.detect.retraining import Round, Trainer
-from lstm_stream.records import Event, Message, Packed, Reading, Reason, Rejection
+from lstm_stream.records import Chunk, Decoded, Event, Message, Packed, Reading, Reason, Rejection
 from lstm_stream.service import DataClock, Service, Turn
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -34,6 +34,16 @@ class Clock:
 
 class Decoder:
     """Payloads are `sensor time value` or `group/sensor time value`; `crash` raises, the rest is not understood."""
+
+    def decode_all(self, items: Sequence[Message | Chunk]) -> Decoded:
+        result = Decoded()
+        for message in items:
+            readings, rejections = self.decode(message)
+            result.readings += readings
+            result.at += [len(result.at)] * len(readings)
+            result.arrivals += [message.time] * len(readings)
+            result.rejections += rejections
+        return result
 
     def decode(self, message: Message) -> tuple[list[Reading], list[Rejection]]:
         if message.payload == b"crash":

@@ -48,8 +48,8 @@ class Chronicle:
         """Takes in the alarms of a batch."""
         for event in turn.outcome.events:
             self.add(event)
-        if turn.readings:
-            self._settle(turn.readings[-1].time)
+        if turn.latest is not None:
+            self._settle(turn.latest)
 
     def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Round]) -> None:
         """Nothing to do."""

@@ -17,7 +17,7 @@ from lstm_stream.ingest.counters import Counters
 from lstm_stream.ingest.decoder import Decoder
 from lstm_stream.ingest.join import Join
 from lstm_stream.ingest.resample import Resample
-from lstm_stream.records import Message, Reading, Rejection
+from lstm_stream.records import Chunk, Decoded, Message, Reading, Rejection
 
 _MARGIN = 0.25  # s between a message's arrival and its being taken, at most, while the inbox is empty
 
@@ -34,6 +34,20 @@ class Assembly:
         self._counted = {id(source): Channels(source.counters, ()) for source in sources if source.counters}
         self._plain = not self._counted and not any(source.join or source.resample for source in sources)
         self._sources = sources  # keeps the ids above alive
+
+    def decode_all(self, items: Sequence[Message | Chunk]) -> Decoded:
+        """What is in a batch of messages, as decode() says. Never raises."""
+        result = Decoded()
+        count = 0
+        for item in items:
+            for message in item.messages() if isinstance(item, Chunk) else (item,):
+                readings, rejections = self.decode(message)
+                result.readings += readings
+                result.at += [count] * len(readings)
+                result.arrivals += [message.time] * len(readings)
+                result.rejections += rejections
+                count += 1
+        return result
 
     def decode(self, message: Message) -> tuple[list[Reading], list[Rejection]]:
         """The readings that a message completes, of any sensor, and what was rejected of it. Never raises."""

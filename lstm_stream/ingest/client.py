@@ -6,6 +6,8 @@ import logging
 import time
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -13,6 +15,7 @@ from paho.mqtt.properties import Properties
 
 from lstm_stream.config import Broker
 from lstm_stream.ingest.login import SetupError, read_password, tls_context
+from lstm_stream.ingest.reader import Deliver, Tap, works
 
 _log = logging.getLogger(__name__)
 _paho_log = _log.getChild("paho")
@@ -24,9 +27,10 @@ class Client(paho.Client):
     """A client that acknowledges nothing by itself, and whose network thread survives errors of its own.
 
     Of what paho calls, only OSError is expected to fail; anything else would end the thread, and nobody would notice.
+    With `deliver`, what can be read in bulk goes there and the rest to on_message; without, all goes to on_message.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, deliver: Deliver | None = None) -> None:
         v5 = broker.protocol == "5"
         super().__init__(
             CallbackAPIVersion.VERSION2,
@@ -36,6 +40,8 @@ class Client(paho.Client):
             manual_ack=True,
         )
         self._broker = broker
+        self._deliver = deliver
+        self._tap: Tap | None = None
 
     def prepare(self) -> None:
         """Login, encryption and back-off; loop_start() then connects. Raises SetupError for what cannot work."""
@@ -55,7 +61,19 @@ class Client(paho.Client):
             self.username_pw_set(broker.username or "", password)
         if broker.tls.enabled:
             self.tls_set_context(tls_context(broker.tls))
+        if self._deliver is not None and not works():
+            _log.warning("this version of paho-mqtt cannot be read in bulk: messages will cost more CPU")
+            self._deliver = None
         self._aim()
+
+    def acknowledge(self, packet_ids: NDArray[np.integer]) -> None:
+        """Send a PUBACK for each of these messages with QoS 1, all with one packet of paho's. From any thread."""
+        tap, alone = self._tap, len(packet_ids)
+        if tap is not None and alone:
+            tap.acknowledge(packet_ids[:-1])
+            alone = 1
+        for packet_id in packet_ids[len(packet_ids) - alone :].tolist():
+            self.ack(packet_id, 1)
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
         """As paho's, which loop_start() runs in a thread; begins anew after an unexpected error."""
@@ -66,6 +84,13 @@ class Client(paho.Client):
                 _log.exception("the network thread failed; connecting anew")
                 time.sleep(self._broker.reconnect_min)
                 self._aim()
+
+    def _create_socket(self) -> Any:
+        """paho's, a private name (works() tries it out), with a tap on it."""
+        connection = super()._create_socket()
+        if self._deliver is not None:
+            self._tap = Tap(connection, self._broker.protocol == "5", self._deliver)
+        return connection if self._tap is None else self._tap
 
     def _aim(self) -> None:
         """Drop the connection, if any, and let the network thread make a new one."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from lstm_stream.records import Message
+import numpy as np
+
+from lstm_stream.records import Chunk, Message
 
 _BYTES_EACH = 1024  # of payload, on average; also bounds memory where messages are large
 _BYTES_FREE = 64 * 2**20  # that any inbox may hold, however few its messages
@@ -22,39 +24,65 @@ class Inbox:
         self.dropped = 0
         self._capacity = capacity
         self._budget = max(capacity * _BYTES_EACH, _BYTES_FREE)  # bytes of payload
-        self._bytes_put = 0
-        self._bytes_taken = 0
-        self._messages: deque[Message] = deque()
+        self._put = self._taken = 0
+        self._bytes_put = self._bytes_taken = 0
+        self._items: deque[Message | Chunk] = deque()
         self._ready = threading.Event()
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return self._put - self._taken
 
-    def put(self, message: Message) -> bool:
-        """Add a message. False: the inbox is full, the message is dropped and counted."""
-        size = self._bytes_put + len(message.payload)
-        waiting = len(self._messages)
-        if waiting >= self._capacity or (waiting and size - self._bytes_taken > self._budget):
-            self.dropped += 1
-            return False
-        self._bytes_put = size
-        self._messages.append(message)
-        if not self._ready.is_set():
-            self._ready.set()
-        return True
+    def put(self, item: Message | Chunk) -> int:
+        """Add messages; returns how many. Where the inbox is full, those after them are dropped and counted."""
+        count = 1 if isinstance(item, Message) else len(item)
+        room = self._room(item, count)
+        if room < count:
+            self.dropped += count - room
+        if room:
+            kept = item if isinstance(item, Message) else item.only(slice(room)) if room < count else item
+            self._bytes_put += _payload_bytes(kept)
+            self._put += room
+            self._items.append(kept)
+            if not self._ready.is_set():
+                self._ready.set()
+        return room
 
-    def take(self, limit: int, timeout: float) -> list[Message]:
+    def take(self, limit: int, timeout: float) -> list[Message | Chunk]:
         """Up to `limit` messages, oldest first. Waits up to `timeout` seconds for the first one, and for no other."""
-        if not self._messages and not self._closed:
+        if not self._items and not self._closed:
             self._ready.clear()
-            if not self._messages and not self._closed:  # not put between the two lines above
+            if not self._items and not self._closed:  # not put between the two lines above
                 self._ready.wait(timeout)
-        messages = [self._messages.popleft() for _ in range(min(limit, len(self._messages)))]
-        self._bytes_taken += sum(len(message.payload) for message in messages)
-        return messages
+        taken: list[Message | Chunk] = []
+        while limit and self._items:
+            item = self._items.popleft()
+            count = 1 if isinstance(item, Message) else len(item)
+            if isinstance(item, Chunk) and count > limit:
+                self._items.appendleft(item.only(slice(limit, None)))
+                item, count = item.only(slice(limit)), limit
+            limit -= count
+            taken.append(item)
+            self._bytes_taken += _payload_bytes(item)
+            self._taken += count
+        return taken
 
     def close(self) -> None:
         """Wake a waiting take(); from now on it gives what is there without waiting."""
         self._closed = True
         self._ready.set()
+
+    def _room(self, item: Message | Chunk, count: int) -> int:
+        """How many of these messages there is room for."""
+        waiting = self._put - self._taken
+        room = min(count, self._capacity - waiting)
+        free = self._budget - (self._bytes_put - self._bytes_taken)
+        if room <= 0 or _payload_bytes(item) <= free:
+            return max(room, 0)
+        sizes = np.array([len(item.payload)]) if isinstance(item, Message) else item.table[:, 3]
+        fitting = int(np.searchsorted(np.cumsum(sizes, dtype=np.int64), free, side="right"))
+        return min(room, max(fitting, 0 if waiting else 1))  # alone, any message passes, to be rejected with a reason
+
+
+def _payload_bytes(item: Message | Chunk) -> int:
+    return len(item.payload) if isinstance(item, Message) else int(item.table[:, 3].sum())

@@ -15,14 +15,15 @@ Rules:
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 from paho.mqtt import client as paho
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
@@ -31,9 +32,10 @@ from lstm_stream import __version__
 from lstm_stream.config import Broker, Events, Source
 from lstm_stream.ingest.client import Client
 from lstm_stream.ingest.inbox import Inbox
-from lstm_stream.ingest.receipts import Receipts
+from lstm_stream.ingest.own import OwnTopics
+from lstm_stream.ingest.receipts import Receipts, content_of
 from lstm_stream.ingest.topics import Pattern, covers
-from lstm_stream.records import Message
+from lstm_stream.records import Chunk, Message
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ _LOGIN_REFUSED = ("Bad user name or password", "Not authorized")
 class Session:
     """One session with one broker. `on_disconnect` is called with a reason, on the network thread.
 
+    With `bulk` the inbox gets chunks of messages where that is possible (reader.py), else single ones.
     `connected` and `subscribed` tell the state, `problem` says in words what is wrong ("" if nothing is).
     """
 
@@ -55,6 +58,7 @@ class Session:
         events: Events,
         inbox: Inbox,
         on_disconnect: Callable[[str], None] | None = None,
+        bulk: bool = True,
     ) -> None:
         self.connected = False
         self.subscribed = False  # to every filter
@@ -67,7 +71,8 @@ class Session:
         self._events = events
         self._inbox = inbox
         self._on_disconnect = on_disconnect
-        self._own = own_topics(events)
+        self._bulk = bulk
+        self._own = OwnTopics(events)
         self._client: Client | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()  # guards connected and the receipts; never held for long
@@ -83,7 +88,7 @@ class Session:
 
         Raises SetupError where it cannot work: an unreadable password or certificate.
         """
-        client = Client(self._broker)
+        client = Client(self._broker, self._arrived if self._bulk else None)
         client.prepare()
         client.will_set(self._events.status_topic, _status("offline"), qos=1, retain=True)
         client.on_pre_connect = self._before_connect
@@ -99,14 +104,24 @@ class Session:
         """Take no more messages: what comes from now on stays unacknowledged, and comes again next time (QoS 1)."""
         self._taking = False
 
-    def acknowledge(self, messages: Sequence[Message]) -> None:
+    def acknowledge(self, messages: Sequence[Message | Chunk]) -> None:
         """Tell the broker that the work on these messages is done. From any thread."""
-        client = self._client
-        for message in messages:
-            if message.qos:
-                with self._lock:  # no other connection begins between the question and the answer
-                    if self._receipts.finish(message.mid) and self.connected and client is not None:
-                        client.ack(message.mid & 0xFFFF, message.qos)
+        with self._lock:  # no other connection begins between the question and the answer
+            client = self._client
+            due = [packet_ids for item in messages if len(packet_ids := self._finish(item))]
+            if due and self.connected and client is not None:
+                client.acknowledge(np.concatenate(due))
+
+    def _finish(self, item: Message | Chunk) -> NDArray[np.integer]:
+        """The packet ids for which a PUBACK is due. The lock is held."""
+        if isinstance(item, Chunk):
+            packet_ids: NDArray[np.integer] = item.table[:, 5][item.table[:, 4] & 6 > 0]
+            return packet_ids[self._receipts.finish_all(item.session, packet_ids)]
+        due = item.qos > 0 and self._receipts.finish(item.mid)
+        if item.qos == 2 and due and self.connected and self._client is not None:
+            self._client.ack(item.mid & 0xFFFF, 2)  # of a broker that gives more than was asked for
+            due = False
+        return np.array([item.mid & 0xFFFF] if due else [], np.int32)
 
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
         """Send a message; with QoS 1 or 2 it waits while the broker is away. From any thread.
@@ -180,6 +195,36 @@ class Session:
         if refused:
             self._trouble(f"{self._address} refused the subscription to {', '.join(refused)}; check its access rules")
 
+    def _arrived(self, chunk: Chunk) -> None:
+        """Messages read in bulk. Whatever goes wrong is logged, as paho does with what is wrong in a callback."""
+        try:
+            if self._taking:
+                self._sift(chunk)
+        except Exception:
+            _log.exception("%d messages were lost", len(chunk))
+
+    def _sift(self, chunk: Chunk) -> None:
+        """Put what is new and foreign into the inbox."""
+        own = self._own.among(chunk)
+        with self._lock:
+            chunk.session = self._receipts.session
+            self._confirm(chunk.only(own & (chunk.table[:, 4] & 6 > 0)))
+            chunk = chunk.only(~own) if own.any() else chunk
+            repeated = self._receipts.are_repeated(chunk)
+            if repeated.any():
+                again = chunk.only(repeated)
+                self._confirm(again.only(self._receipts.are_done(again.table[:, 5])))
+                chunk = chunk.only(~repeated)
+        self.messages_received += len(chunk)
+        taken = self._inbox.put(chunk)
+        if taken < len(chunk):
+            self.acknowledge((chunk.only(slice(taken, None)),))
+
+    def _confirm(self, chunk: Chunk) -> None:
+        """Acknowledge what needs no work. The lock is held."""
+        if len(chunk) and self._client is not None:
+            self._client.acknowledge(chunk.table[:, 5])
+
     def _received(self, client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
         if not self._taking:
             return
@@ -187,7 +232,7 @@ class Session:
             topic = message.topic
         except UnicodeDecodeError:
             topic = ""  # goes down the line and is rejected there
-        if self._own(topic) is not None:
+        if self._own.match(topic) is not None:
             client.ack(message.mid, message.qos)
         elif message.qos == 0 or self._is_new(client, topic, message):
             self.messages_received += 1
@@ -198,8 +243,9 @@ class Session:
 
     def _is_new(self, client: paho.Client, topic: str, message: paho.MQTTMessage) -> bool:
         """Whether a message with QoS 1 did not come before."""
+        content = content_of(topic.encode(), bytes(message.payload))
         with self._lock:
-            if not self._receipts.is_repeated(message.mid, message.dup, hash((topic, bytes(message.payload)))):
+            if not self._receipts.is_repeated(message.mid, message.dup, content):
                 return True
             if self._receipts.is_done(message.mid):
                 client.ack(message.mid, message.qos)
@@ -261,13 +307,6 @@ def subscriptions(sources: Sequence[Source]) -> dict[str, int]:
     asked = [(Pattern.parse(topic).filter, source.qos) for source in sources for topic in source.topics]
     wide = [topic for topic, _ in asked if not any(topic != other and covers(other, topic) for other, _ in asked)]
     return {topic: max(qos for other, qos in asked if covers(topic, other)) for topic in wide}
-
-
-def own_topics(events: Events) -> Callable[[str], re.Match[str] | None]:
-    """Matches the topics that this daemon publishes to, which it must not take for sensors."""
-    parts = re.split(r"(\{\w+\})", events.topic)
-    event = "".join("[^/]+" if part.startswith("{") else re.escape(part) for part in parts)
-    return re.compile(f"{event}|{re.escape(events.status_topic)}").fullmatch
 
 
 def _status(state: str) -> bytes:

@@ -9,52 +9,98 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_stream.ingest.hashing import hash_of, hashed
+from lstm_stream.jit import kernel
+from lstm_stream.records import Chunk
+
+_IDS = 2**16
+_NEVER = -1  # no connection
+
+I4 = NDArray[np.int32]
+I8 = NDArray[np.int64]
+U8 = NDArray[np.uint64]
+Mask = NDArray[np.bool_]
 
 
-@dataclass(slots=True)
-class _Receipt:
-    content: int  # a hash
-    connection: int  # over which it came last
-    done: bool = False
+def content_of(topic: bytes, payload: bytes) -> int:
+    """What tells one message from another under the same packet id: a hash."""
+    seed = hash_of(np.frombuffer(topic, np.uint8), 0, len(topic), np.uint64(0))
+    return int(hash_of(np.frombuffer(payload, np.uint8), 0, len(payload), seed))
 
 
 class Receipts:
-    """The book of QoS 1 messages by packet id; at most 65,535 entries. Not thread-safe."""
+    """The book of QoS 1 messages by packet id; at most 65,536 entries. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._session = 0
+        self.session = 0
         self._connection = 0
-        self._receipts: dict[int, _Receipt] = {}
+        self._content = np.zeros(_IDS, np.uint64)
+        self._over = np.full(_IDS, _NEVER, np.int64)  # the connection over which it came last
+        self._done = np.zeros(_IDS, np.bool_)
 
     def begin(self, kept: bool) -> None:
         """A connection begins, of the same session as the one before or of a new one."""
         self._connection += 1
         if not kept:
-            self._session += 1
-            self._receipts.clear()
+            self.session += 1
+            self._over[:] = _NEVER
+            self._done[:] = False
 
     def number(self, packet_id: int) -> int:
         """A number for finish() that no other message of this or another session has while it matters."""
-        return self._session << 16 | packet_id
+        return self.session << 16 | packet_id
 
     def is_repeated(self, packet_id: int, marked: bool, content: int) -> bool:
         """Enter a delivery. True: the same message came before. `marked`: the broker says that it may have."""
-        receipt = self._receipts.get(packet_id)
-        if marked and receipt is not None and receipt.content == content:
-            receipt.connection = self._connection
+        same = self._over[packet_id] != _NEVER and self._content[packet_id] == np.uint64(content)
+        self._over[packet_id] = self._connection
+        if marked and same:
             return True
-        self._receipts[packet_id] = _Receipt(content, self._connection)
+        self._content[packet_id], self._done[packet_id] = content, False
         return False
+
+    def are_repeated(self, chunk: Chunk) -> Mask:
+        """Enter a chunk's deliveries (N): which of them came before; of QoS 0 none does."""
+        repeated = np.zeros(len(chunk), np.bool_)
+        data = np.frombuffer(chunk.data, np.uint8)
+        _enter(data, chunk.table, self._connection, self._content, self._over, self._done, repeated)
+        return repeated
 
     def is_done(self, packet_id: int) -> bool:
         """Whether the work on it is done."""
-        return self._receipts[packet_id].done
+        return bool(self._done[packet_id])
+
+    def are_done(self, packet_ids: NDArray[np.integer]) -> Mask:
+        """The same for several (N)."""
+        done: Mask = self._done[packet_ids]
+        return done
 
     def finish(self, number: int) -> bool:
         """The work is done. True: a PUBACK is due on this connection; False: none is, or not before it is repeated."""
-        if number >> 16 != self._session:
-            return False
-        receipt = self._receipts[number & 0xFFFF]
-        receipt.done = True
-        return receipt.connection == self._connection
+        return bool(self.finish_all(number >> 16, np.array([number & 0xFFFF]))[0])
+
+    def finish_all(self, session: int, packet_ids: NDArray[np.integer]) -> Mask:
+        """The same for several messages (N) of one session."""
+        if session != self.session:
+            return np.zeros(len(packet_ids), np.bool_)
+        self._done[packet_ids] = True
+        due: Mask = self._over[packet_ids] == self._connection
+        return due
+
+
+@kernel
+def _enter(
+    data: NDArray[np.uint8], table: I4, connection: int, content: U8, over: I8, done: Mask, repeated: Mask
+) -> None:
+    for n in range(len(table)):
+        if not table[n, 4] & 6:
+            continue
+        seed = hashed(data, table[n, 0], table[n, 1], np.uint64(0))
+        told, packet_id = hashed(data, table[n, 2], table[n, 3], seed), table[n, 5]
+        repeated[n] = table[n, 4] & 8 and over[packet_id] != _NEVER and content[packet_id] == told
+        over[packet_id] = connection
+        if not repeated[n]:
+            content[packet_id], done[packet_id] = told, False

@@ -13,7 +13,7 @@ from lstm_stream.demo.chronicle import Chronicle
 from lstm_stream.demo.screen import Lines, Snapshot
 from lstm_stream.demo.summary import Summary
 from lstm_stream.demo.table import LiveTable
-from lstm_stream.records import Event, Message, Reading
+from lstm_stream.records import Decoded, Event, Message, Reading
 from lstm_stream.service import Turn
 from lstm_stream.simulate import KINDS, START, Fault
 from lstm_stream.simulate.score import Alarm, Outcome, Score
@@ -34,7 +34,9 @@ def event(opened: float, closed: float | None = None, sensor: str = "tank-003", 
 
 
 def turn(now: float, *events: Event) -> Turn:
-    one = Turn([Message("t", b"", 0.0)], readings=[Reading("any", "default", START + now * HOUR, {"x": 1.0})])
+    one = Turn(
+        [Message("t", b"", 0.0)], Decoded([Reading("any", "default", START + now * HOUR, {"x": 1.0})], [0], [0.0])
+    )
     one.outcome.events.extend(events)
     return one
 

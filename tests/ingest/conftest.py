@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,14 @@ import pytest
 from lstm_stream.config import Broker, Events, Source
 from lstm_stream.ingest.inbox import Inbox
 from lstm_stream.ingest.mqtt import Session
-from lstm_stream.records import Message
+from lstm_stream.records import Chunk, Message
 
 Wait = Callable[..., Any]
+
+
+def singly(items: Iterable[Message | Chunk]) -> list[Message]:
+    """What an inbox gave, message by message."""
+    return [message for item in items for message in (item.messages() if isinstance(item, Chunk) else [item])]
 
 
 @dataclass
@@ -37,13 +42,19 @@ class Line:
 
         def enough() -> bool:
             new = self.inbox.take(count - len(messages), 0.05)
-            messages.extend(new)
+            messages.extend(singly(new))
             if acknowledge:
                 self.session.acknowledge(new)
             return len(messages) == count
 
         self.wait(enough, f"{count} messages")
         return messages
+
+
+@pytest.fixture
+def one_by_one() -> Callable[[Iterable[Message | Chunk]], list[Message]]:
+    """`one_by_one(inbox.take(...))`: the messages, however they came."""
+    return singly
 
 
 @pytest.fixture
