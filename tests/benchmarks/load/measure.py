@@ -22,6 +22,7 @@ from tests.benchmarks.load.task import Snapshot, Task, quantile
 LOOK = 0.02  # s between two looks at the progress
 STUCK = 12.0  # s without progress after which the rest is lost; a round of training may be waited for for 10
 QUIET = 0.5  # s without use of the CPU after which a consumer that tells nothing is done
+LATEST = 10  # times as long as planned a schedule may take where the consumer holds it up
 FIRST = 300.0  # s for the first message of every sensor
 
 
@@ -41,6 +42,11 @@ class Plan:
     inflight: int = 1000  # unacknowledged ones, with QoS 1
     memory: float = 8  # GB
     config: dict[str, Any] = field(default_factory=dict)  # of the daemon
+
+    @property
+    def extent(self) -> tuple[int, float]:
+        """Messages and seconds of the measured phase; what is scheduled is sent, be it late."""
+        return (round(self.rate * self.seconds), LATEST * self.seconds) if self.rate else (0, self.seconds)
 
 
 @dataclass
@@ -67,6 +73,7 @@ class Result:
     p50: float | None
     p99: float | None
     histogram: list[int]
+    complaints: list[str]  # the first lines of its log
 
     @property
     def rate(self) -> float:
@@ -142,10 +149,12 @@ def measure(kind: str, plan: Plan, packets: Packets) -> Result:
         fresh = (then.consumer.cpu - first.consumer.cpu) / max(told["sent"], 1) * 1e6
         missing = 0 if run.consumer.silent else plan.sensors * plan.rounds - then.told["messages"]
         acked = run.acknowledged()
-        before, after, told = run.phase(0, plan.seconds, plan.rate)
+        before, after, told = run.phase(*plan.extent, plan.rate)
         counts = plan.qos and plan.via == "raw" and kind == "mosquitto_sub"
         silent = run.acknowledged() - acked if counts else None
+        complaints = run.consumer.complaints
     result = _result(kind, before, after, told, silent)
+    result.complaints = complaints
     result.new_sensor, result.first_missing = fresh, missing
     return result
 
@@ -175,7 +184,8 @@ def _consumer(kind: str, plan: Plan, port: int, pump: Pump) -> Consumer:
 def _result(kind: str, before: Mark, after: Mark, told: dict[str, Any], silent: int | None) -> Result:
     rise: Snapshot = _rise(before.told, after.told)
     messages = rise.get("messages", silent)
-    each = 1e6 / max(told["sent"] if messages is None else messages, 1)
+    finished = told["sent"] if messages is None else messages
+    each = 1e6 / finished if finished else float("nan")
     histogram = rise.get("histogram", [])
     p50, p99 = ((quantile(histogram, share) * 1e3 if sum(histogram) else None) for share in (0.5, 0.99))
     return Result(
@@ -199,6 +209,7 @@ def _result(kind: str, before: Mark, after: Mark, told: dict[str, Any], silent: 
         p50=p50,
         p99=p99,
         histogram=histogram,
+        complaints=[],
     )
 
 

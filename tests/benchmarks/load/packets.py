@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 PAYLOADS = ("text", "json1", "json")
 TOPICS = "load/#"
 TIME = b"0000000000.0000"  # unix s, to be overwritten
-MESSAGES = 1_000_000  # to encode, about; whole rounds, at least ROUNDS[0] of them
-ROUNDS = (2, 200)
+MESSAGES = 1_000_000  # to encode, about
+ROUNDS = (2, 200)  # at least, at most
 BLOCK = 100_000  # messages encoded at once
 DAY = 100  # rounds in which the sensors' daily waves repeat
 
@@ -45,9 +45,9 @@ class Packets(NamedTuple):
         return data, index
 
 
-def encode(sensors: int, qos: int, payload: str, seed: int = 0) -> Packets:
+def encode(sensors: int, qos: int, payload: str, messages: int = MESSAGES, seed: int = 0) -> Packets:
     """The packets of some rounds. `payload`: text (21.37), json1 (a time and a number) or json (a time and three)."""
-    rounds = min(max(MESSAGES // sensors, ROUNDS[0]), ROUNDS[1])
+    rounds = min(max(messages // sensors, ROUNDS[0]), ROUNDS[1])
     order = np.random.default_rng(seed).permutation(sensors)
     blocks = []
     for start in range(0, rounds * sensors, BLOCK):
@@ -71,9 +71,9 @@ def _block(sensor: NDArray[np.intp], round_: NDArray[np.intp], qos: int, payload
     identity = [_text(count, b"\0\0")] if qos else []
     topic_size, body_size = _size(topic), _size(body)
     head = 2 + topic_size + 2 * qos
-    remaining = head + body_size
-    start = [_text(count, bytes([0x30 | qos << 1])), _remaining(remaining), _big_endian(topic_size)]
-    before = 1 + 1 + (remaining > 127)  # type and remaining length
+    remaining = head + body_size  # below 128: one byte
+    start = [_text(count, bytes([0x30 | qos << 1])), _bytes(remaining, 1), _bytes(topic_size, 2)]
+    before = 1 + 1  # type and remaining length
     parts = [*start, *topic, *identity, *body]
     characters = np.hstack([part for part, _ in parts])
     data = characters[np.hstack([keep for _, keep in parts])]
@@ -126,15 +126,9 @@ def _decimal(hundredths: NDArray[np.int64]) -> list[Part]:
     return [_number(hundredths // 100, 4), _text(len(hundredths), b"."), (fraction, np.ones(fraction.shape, np.bool_))]
 
 
-def _remaining(length: NDArray[np.int64]) -> Part:
-    """MQTT's remaining length below 16384: seven bits a byte, the lowest first."""
-    two = length > 127
-    characters = np.stack([length % 128 + 128 * two, length // 128], axis=1).astype(np.uint8)
-    return characters, np.stack([np.ones(len(length), np.bool_), two], axis=1)
-
-
-def _big_endian(value: NDArray[np.int64]) -> Part:
-    characters = np.stack([value >> 8, value & 255], axis=1).astype(np.uint8)
+def _bytes(value: NDArray[np.int64], width: int) -> Part:
+    """Big-endian."""
+    characters = (value[:, None] >> 8 * np.arange(width - 1, -1, -1) & 255).astype(np.uint8)
     return characters, np.ones(characters.shape, np.bool_)
 
 

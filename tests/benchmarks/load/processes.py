@@ -23,6 +23,7 @@ CONSUMERS = ("daemon", "paho", "gmqtt", "mosquitto_sub", "bare")
 SILENT = ("mosquitto_sub", "bare")  # they do not tell what they got
 REPOSITORY = Path(__file__).parents[3]
 PATIENCE = 300.0  # s; kernels may have to be compiled first
+COMPLAINTS = 5  # lines of errors to show
 TICKS = os.sysconf("SC_CLK_TCK")
 SETTINGS = """
 allow_anonymous true
@@ -65,17 +66,28 @@ class Consumer:
         if self.task.kind == "mosquitto_sub":
             command = ["mosquitto_sub", "-h", HOST, "-p", str(self.task.port), "-t", TOPICS, "-q", str(self.task.qos)]
             out = subprocess.DEVNULL
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, text=True, cwd=REPOSITORY)
+        self._log = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=out, stderr=self._log, text=True, cwd=REPOSITORY
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.communicate()
+        self._log.close()
+
+    @property
+    def complaints(self) -> list[str]:
+        """The first lines that it has printed as errors."""
+        self._log.seek(0)
+        return self._log.read(100_000).splitlines()[:COMPLAINTS]
 
     def usage(self) -> Usage:
         """What it has used. Raises RuntimeError where it has ended."""
         if self._process.poll() is not None:
-            raise RuntimeError(f"{self.task.kind} ended with {self._process.returncode}")
+            said = " | ".join(self.complaints)
+            raise RuntimeError(f"{self.task.kind} ended with {self._process.returncode}: {said or 'not a word'}")
         return usage(self._process.pid)
 
     def snapshot(self) -> Snapshot:

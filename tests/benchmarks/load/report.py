@@ -52,6 +52,7 @@ def _notes(r: Result) -> list[str]:
     notes = []
     if not r.complete:
         notes.append(f"NOT EVERY MESSAGE WAS SCORED: dropped {r.dropped:,}, rejected {r.rejected or 'none'}")
+        notes += r.complaints
     if r.first_missing:
         notes.append(f"{r.first_missing:,} first messages of sensors were not scored")
     if r.retrains:
