@@ -250,7 +250,8 @@ def warm_kernels() -> None:
         )
         fleet = Fleet({"default": group}, Limits(), trainer)
         fleet.process([Reading("warm", "default", t, {"value": np.sin(t)}) for t in time_of])
-        fleet.process([Reading("warm", "default", time_of[-1] + 1.0 + k, {"value": 50.0}) for k in range(40)])
+        for t in time_of[-1] + 1.0 + np.arange(40):  # of two sensors: some arrays have another type for Numba then
+            fleet.process([Reading(sensor, "default", t, {"value": 50.0}) for sensor in ("warm", "beside")])
         fleet.silences(time_of[-1] + 1e6)
     trainer.close()
     seconds = time.perf_counter() - began

@@ -33,6 +33,23 @@ trainer.close()
 assert len(rounds) > 4 and "failed" not in rounds
 """
 
+# Fails where a fleet of several sensors needs code for types of arrays that the daemon's start has not prepared.
+UNPREPARED = f"""
+import gc
+from numba.core.dispatcher import Dispatcher
+from lstm_stream.app import warm_kernels
+
+def prepared():
+    ours = [d for d in gc.get_objects() if isinstance(d, Dispatcher) and d.py_func.__module__.startswith("lstm_stream")]
+    return {{f"{{d.py_func.__qualname__}}{{signature}}".replace(" ", "") for d in ours for signature in d.signatures}}
+
+warm_kernels()
+before = prepared()
+assert len(before) > 15
+{DAEMON}
+assert prepared() == before, sorted(prepared() - before)
+"""
+
 ONE_STEP = """
 import numpy as np
 from lstm_stream.lstm import kernels, params
@@ -62,6 +79,11 @@ def test_a_warm_start_compiles_nothing() -> None:
     """Whatever the first process found in the cache, the second finds all."""
     compiled(DAEMON, PACKAGE.parent)
     assert compiled(DAEMON, PACKAGE.parent) == [str(PACKAGE)]
+
+
+def test_what_the_daemon_prepares_is_all_that_its_sensors_need() -> None:
+    """Or the first message of a second sensor would wait for a compiler."""
+    compiled(UNPREPARED, PACKAGE.parent)
 
 
 def test_a_read_only_installation_runs(tmp_path) -> None:
