@@ -1,6 +1,8 @@
-"""What tests share: real servers on loopback ports of their own, and how hypothesis runs.
+"""What tests share: real servers on loopback ports of their own, how hypothesis runs, and the run on several cores.
 
 A test that needs a server that is not installed is skipped, and fails where CI is set.
+The whole suite runs in a few processes, file by file; files or folders that are named run in one, for a debugger to
+reach. Before the processes start the kernels are compiled, each by one of them alone: Numba's cache on disk is no lock.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.parse
 import urllib.request
@@ -25,6 +28,7 @@ import pytest
 
 _HOST = "127.0.0.1"
 _PATIENCE = 20.0  # seconds; far above what a start takes, for a busy machine
+_WORKERS = 4  # at most: each holds the machine code of all kernels
 _IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 hypothesis.settings.register_profile("local", deadline=None)
@@ -32,12 +36,42 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, prin
 hypothesis.settings.load_profile("ci" if _IN_CI else "local")
 
 
+# What a process compiles before the tests start. No kernel is in both: the second are those that only tests and
+# `pretrain` call from Python.
+_KERNELS = (
+    "from lstm_stream.app import warm_kernels; warm_kernels()",
+    "from tests.lstm.compiled import warm_gradients; warm_gradients()",
+)
+# The files that take longest for their number of tests: last, one of them would keep one process busy alone.
+_FIRST = ("lstm/test_portable.py", "daemon/", "demo/test_demo.py", "detect/test_detection.py", "lstm/test_memory.py")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process a core for the whole suite, none beside this one for what is named."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    cores = min(os.cpu_count() or 1, _WORKERS)
+    return cores if whole and cores > 1 else 0
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile, where several processes are about to start."""
+    option = session.config.option
+    if hasattr(session.config, "workerinput") or not getattr(option, "numprocesses", 0) or option.collectonly:
+        return
+    root = session.config.rootpath
+    processes = [subprocess.Popen([sys.executable, "-c", code], cwd=root) for code in _KERNELS]
+    codes = [process.wait() for process in processes]
+    if any(codes):
+        pytest.exit("the kernels cannot be compiled", returncode=1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that asks for a server carries its marker, so that `-m "not mosquitto"` leaves it out."""
+    """Put long files first. A test that asks for a server carries its marker: `-m "not mosquitto"` leaves it out."""
     servers = {"mosquitto": "mosquitto", "mosquitto_factory": "mosquitto", "prometheus": "prometheus"}
     for item in items:
         for name in servers.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(servers[name])
+    items.sort(key=lambda item: not item.nodeid.removeprefix("tests/").startswith(_FIRST))
 
 
 def _unused_port() -> int:
