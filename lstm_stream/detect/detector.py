@@ -30,7 +30,7 @@ from lstm_stream.detect import (
 from lstm_stream.detect.batches import empty_verdicts, waves
 from lstm_stream.detect.inputs import elapse, inputs
 from lstm_stream.detect.retraining import Learner, SharedLearner, Trainer
-from lstm_stream.detect.state import CALIBRATED, SlotArrays, fields, lstm_shape
+from lstm_stream.detect.state import CALIBRATED, lstm_shape, sensor_arrays
 from lstm_stream.lstm import kernels, params
 from lstm_stream.records import ChannelEvidence, Event, Samples, Verdicts, View
 
@@ -70,7 +70,7 @@ class Decision(NamedTuple):
 class Detector:
     """All sensors of one group with the same channels."""
 
-    def __init__(self, name: str, channels: tuple[str, ...], group: Group, trainer: Trainer) -> None:
+    def __init__(self, name: str, channels: tuple[str, ...], group: Group, trainer: Trainer, most: int = 1) -> None:
         self.name = name
         self.channels = channels
         self.group = group
@@ -78,7 +78,7 @@ class Detector:
         self._free: list[int] = []  # slots that were left
         self._listening_since = -np.inf  # data time before which a silence is ours, not the sensor's; inf: all is
         self._heard = np.zeros(0, np.bool_)  # since then: (S,)
-        self.arrays = SlotArrays(fields(len(channels), group), 1)
+        self.arrays = sensor_arrays(len(channels), group, most=most)
         shape = lstm_shape(len(channels), group)
         self._cell = params.CELLS[shape.cell].code, shape.hidden
         self._votes = np.array([view.name.lower() in group.views for view in View], np.float64)  # by View: 1 or 0

@@ -1,59 +1,87 @@
 """Which sensor is which row: from readings with names to batches with slots, and back to events.
 
-    Reading(sensor, group, time, values) -> Detector of (group, channels), slot -> Samples
+    Reading(sensor, group, time, values) ─┐
+    Rows(number of the sensor, ...)      ─┴> Detector of (group, channels), slot -> Samples
 
 A group's channels are learned: a sensor begins with those of its first reading, and while it is warming up a new
 channel moves it, from the start, to the detector of the larger set. Later, unknown channels are rejected.
+
+Readings and rows of a batch are taken in order of arrival, whatever they are: rows save time, and change no verdict.
+Rows of a sensor that is not known yet, or that lacks a channel, go the way of readings.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm_stream.config import Group, Limits
 from lstm_stream.detect.detector import Detector
 from lstm_stream.detect.retraining import Round, Trainer
-from lstm_stream.records import Event, Packed, Reading, Reason, Rejection, Samples, Verdicts
+from lstm_stream.detect.roster import ACCEPTED, IDLE, LARGEST, Arrivals, Binding, Piece, Roster, joined
+from lstm_stream.records import Event, Packed, Reading, Reason, Rejection, Rows, Samples, Verdicts
 
 log = logging.getLogger(__name__)
-
-LARGEST = 3.4e38  # float32's largest number, which controllers send for "no value"
 
 Key = tuple[str, tuple[str, ...]]  # group, channels
 
 
-@dataclass(slots=True)
-class Member:
-    """Where a sensor lives, and how far it has come."""
+class Member(NamedTuple):
+    """Where a sensor lives."""
 
-    detector: Detector
+    roster: Roster
     slot: int
-    latest: float = -np.inf  # time of its last accepted reading
-    accepted: int = 0
 
 
 class Batch(NamedTuple):
-    """One detector's part of a call: row k of samples and verdicts is reading number which[k]."""
+    """One detector's part of a call: row k of samples and verdicts is reading number which[k], or row, counted on."""
 
     detector: Detector
-    which: list[int]
+    which: NDArray[np.intp]
     samples: Samples
     verdicts: Verdicts
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of some readings."""
+    """What became of some readings and rows."""
 
     batches: list[Batch] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    rejections: list[tuple[int, Rejection]] = field(default_factory=list)  # (reading's index, why)
+    rejections: list[tuple[int, Rejection]] = field(default_factory=list)  # (number of the reading or row, why)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Readings of one roster's sensors that have not been scored."""
+
+    index: list[int] = field(default_factory=list)
+    at: list[int] = field(default_factory=list)
+    slot: list[int] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    unknown: dict[int, set[str]] = field(default_factory=dict)  # channels that their sensor has not, by index
+
+    def arrivals(self, channels: tuple[str, ...]) -> Arrivals:
+        """The samples as the detector has them."""
+        samples = to_samples(self.readings, self.slot, channels)
+        steps = [len(self.unknown.get(i, ())) < len(r.values) for i, r in zip(self.index, self.readings, strict=True)]
+        index, at = np.array(self.index, np.intp), np.array(self.at, np.int64)
+        return Arrivals(index, at, samples.slot, samples.time, samples.values, np.array(steps, np.bool_))
+
+
+class _Call:
+    """One call of `process` on its way."""
+
+    def __init__(self) -> None:
+        self.outcome = Outcome()
+        self.waiting: dict[int, _Waiting] = {}  # by the roster's number
+        self.pieces: list[Piece] = []
 
 
 class Fleet:
@@ -64,72 +92,119 @@ class Fleet:
         self._limits = limits
         self._trainer = trainer
         self._members: dict[tuple[str, str], Member] = {}
-        self._dirty: dict[tuple[str, str], None] = {}  # in the order in which they were touched
-        self.detectors: dict[Key, Detector] = {}
+        self._rosters: list[Roster] = []
+        self._roster_of: dict[Key, Roster] = {}
+        self._bindings: dict[tuple[str, tuple[str, ...], int], tuple[list[str], Binding]] = {}
+        self._stays = 0
         self.latest = -np.inf  # data time of the whole fleet
 
     def __len__(self) -> int:
         return len(self._members)
 
+    @property
+    def detectors(self) -> dict[Key, Detector]:
+        """By group and channels."""
+        return {key: roster.detector for key, roster in self._roster_of.items()}
+
     # --- the line
 
-    def process(self, readings: Sequence[Reading]) -> Outcome:
-        """Score readings in arrival order. What cannot be accepted is in the outcome's rejections, with its reason."""
-        outcome = Outcome()
-        accepted: dict[Key, list[tuple[int, int]]] = {}  # (reading's index, slot)
+    def process(
+        self, readings: Sequence[Reading], at: Sequence[int] | None = None, rows: Sequence[Rows] = ()
+    ) -> Outcome:
+        """Score readings and rows in the order of their messages; `at` has the messages' numbers for the readings.
 
-        def score_accepted() -> None:
-            for key, rows in accepted.items():
-                self._score(self.detectors[key], rows, readings, outcome)
-            accepted.clear()
+        What cannot be accepted is in the outcome's rejections, with its reason. Rows are counted on after the readings.
+        """
+        call = _Call()
+        queue = list(zip(range(len(readings)) if at is None else at, range(len(readings)), readings, strict=True))
+        first = len(readings)
+        for some in rows:
+            pieces, loose = self._bind(some, first, np.arange(len(some)))
+            call.pieces += pieces
+            queue += [(int(some.at[k]), first + k, some.reading(k)) for k in loose]
+            first += len(some)
+        if first > len(readings):
+            queue.sort(key=lambda entry: entry[:2])
+        for place, index, reading in queue:
+            self._take(call, place, index, reading)
+        self._score(call)
+        call.outcome.rejections.sort(key=lambda rejected: rejected[0])
+        return call.outcome
 
-        for index, reading in enumerate(readings):
-            member = self._accept(index, reading, outcome, score_accepted)
-            if member is not None:
-                key = (reading.group, member.detector.channels)
-                accepted.setdefault(key, []).append((index, member.slot))
-                self._dirty[(reading.group, reading.sensor)] = None
-        score_accepted()
-        return outcome
-
-    def _score(
-        self, detector: Detector, rows: list[tuple[int, int]], readings: Sequence[Reading], outcome: Outcome
-    ) -> None:
-        index = [i for i, _ in rows]
-        samples = to_samples([readings[i] for i in index], [slot for _, slot in rows], detector.channels)
-        verdicts, events = detector.process(samples)
-        outcome.batches.append(Batch(detector, index, samples, verdicts))
-        outcome.events += events
-        self.latest = max(self.latest, float(samples.time.max()))
-
-    def _accept(
-        self, index: int, reading: Reading, outcome: Outcome, score_accepted: Callable[[], None]
-    ) -> Member | None:
-        """The member that the reading steps, or None with a rejection."""
+    def _take(self, call: _Call, place: int, index: int, reading: Reading) -> None:
+        """A reading that waits to be scored from now on, or a rejection."""
         name = (reading.group, reading.sensor)
         member = self._members.get(name)
-        rejection = unusable(reading) or (self._admission(reading) if member is None else stale(reading, member.latest))
+        rejection = unusable(reading) or (self._admission(reading) if member is None else None)
         if rejection is not None:
-            outcome.rejections.append((index, rejection))
-            return None
+            call.outcome.rejections.append((index, rejection))
+            return
         if member is None:
-            member = self._members[name] = self._enter(reading, tuple(sorted(reading.values)))
-        unknown = reading.values.keys() - set(member.detector.channels)
+            member = self._enter(reading, tuple(sorted(reading.values)))
+        unknown: set[str] = set()
+        if not reading.values.keys() <= member.roster.channels:
+            unknown = reading.values.keys() - member.roster.channels
+            if self._is_warming(member):
+                self._score(call, place)  # what came before is scored as if the batch had ended there
+                if self._is_warming(member) and reading.time > member.roster.latest[member.slot]:
+                    union = tuple(sorted({*member.roster.channels, *reading.values}))
+                    if len(union) > self._limits.channels:
+                        call.outcome.rejections.append((index, self._too_many(len(union))))
+                    else:
+                        member, unknown = self._move(call, member, reading, union), set()
+        waiting = call.waiting.setdefault(member.roster.number, _Waiting())
         if unknown:
-            union = tuple(sorted({*member.detector.channels, *reading.values}))
-            warming = member.accepted < self._groups[reading.group].warmup
-            if warming and len(union) <= self._limits.channels:
-                score_accepted()  # what came before the move is scored as if the batch had ended there
-                member.detector.remove(member.slot)
-                member = self._members[name] = self._enter(reading, union)
-            else:
-                rejection = self._too_many(len(union)) if warming else unknown_channels(reading, unknown)
-                outcome.rejections.append((index, rejection))
-                if len(unknown) == len(reading.values):
-                    return None
-        member.latest = reading.time
-        member.accepted += 1
-        return member
+            waiting.unknown[index] = unknown
+        waiting.index.append(index)
+        waiting.at.append(place)
+        waiting.slot.append(member.slot)
+        waiting.readings.append(reading)
+
+    def _score(self, call: _Call, before: float = math.inf) -> None:
+        """Score all that waits, and of the rows those that came before that place in the batch."""
+        ready, later = [], []
+        for piece in call.pieces:
+            now, then = piece.cut(before) if before < math.inf else (piece, None)
+            ready += [now] if len(now.which) else []
+            later += [then] if then is not None and len(then.which) else []
+        waiting, call.waiting, call.pieces = call.waiting, {}, later
+        for number in dict.fromkeys([piece.roster.number for piece in ready] + list(waiting)):
+            roster = self._rosters[number]
+            parts = [piece.arrivals() for piece in ready if piece.roster is roster]
+            if number in waiting:
+                parts.append(waiting[number].arrivals(roster.detector.channels))
+            self._step(roster, joined(parts), waiting.get(number), call.outcome)
+
+    def _step(self, roster: Roster, arrivals: Arrivals, waiting: _Waiting | None, outcome: Outcome) -> None:
+        """Let the detector have what is new."""
+        code, before = arrivals.accept(roster.latest)
+        for m in np.flatnonzero((code != ACCEPTED) & (code != IDLE)).tolist():
+            sensor = str(roster.detector.sensors[arrivals.slot[m]])
+            outcome.rejections.append((int(arrivals.number[m]), stale(sensor, arrivals.time[m], before[m])))
+        if waiting is not None and waiting.unknown:
+            self._tell_unknown(arrivals, code, waiting, outcome)
+        new = code == ACCEPTED
+        if not new.all():
+            arrivals = arrivals.only(new)
+        if len(arrivals.at):
+            samples = Samples(arrivals.slot, arrivals.time, arrivals.values)
+            verdicts, events = roster.detector.process(samples)
+            outcome.batches.append(Batch(roster.detector, arrivals.number, samples, verdicts))
+            outcome.events += events
+            roster.dirty[arrivals.slot] = True
+            self.latest = max(self.latest, float(arrivals.time.max()))
+
+    def _tell_unknown(self, arrivals: Arrivals, code: NDArray[np.int8], waiting: _Waiting, outcome: Outcome) -> None:
+        told = {index for index, _ in outcome.rejections}  # as too many channels, or as stale
+        readings = dict(zip(waiting.index, waiting.readings, strict=True))
+        for index in arrivals.number[(code == ACCEPTED) | (code == IDLE)].tolist():
+            if index in waiting.unknown and index not in told:
+                outcome.rejections.append((index, unknown_channels(readings[index], waiting.unknown[index])))
+
+    def _is_warming(self, member: Member) -> bool:
+        """As far as it was scored."""
+        detector = member.roster.detector
+        return bool(detector.arrays.count[member.slot] < detector.group.warmup)
 
     def _admission(self, reading: Reading) -> Rejection | None:
         """Why a new sensor cannot be admitted; None if it can."""
@@ -143,24 +218,78 @@ class Fleet:
         return Rejection(Reason.TOO_MANY_CHANNELS, detail)
 
     def _enter(self, reading: Reading, channels: tuple[str, ...]) -> Member:
-        detector = self._detector((reading.group, channels))
-        return Member(detector, detector.add(reading.sensor))
+        """A new sensor, or one that is so again. Nothing of the sensor may wait to be scored."""
+        return self._house(reading.group, reading.sensor, channels, -np.inf)
 
-    def _detector(self, key: Key) -> Detector:
-        if key not in self.detectors:
+    def _house(self, group: str, sensor: str, channels: tuple[str, ...], latest: float) -> Member:
+        roster = self._roster((group, channels))
+        self._stays += 1
+        member = self._members[(group, sensor)] = Member(roster, roster.enter(sensor, self._stays, latest))
+        return member
+
+    def _move(self, call: _Call, member: Member, reading: Reading, channels: tuple[str, ...]) -> Member:
+        """A sensor begins anew with more channels; its rows that wait go with it."""
+        member.roster.leave(member.slot)
+        moved = self._enter(reading, channels)
+        pieces, call.pieces = call.pieces, []
+        for piece in pieces:
+            if piece.roster is member.roster and (piece.slot == member.slot).any():
+                call.pieces += self._bind(piece.rows, piece.first, piece.which)[0]  # none is left: it only got channels
+            else:
+                call.pieces.append(piece)
+        return moved
+
+    def _roster(self, key: Key) -> Roster:
+        if key not in self._roster_of:
             name, channels = key
-            detector = Detector(name, channels, self._groups[name], self._trainer)
-            if detector.misfit and not any(d.misfit for (group, _), d in self.detectors.items() if group == name):
+            detector = Detector(name, channels, self._groups[name], self._trainer, self._limits.sensors)
+            others = (roster.detector for (group, _), roster in self._roster_of.items() if group == name)
+            if detector.misfit and not any(other.misfit for other in others):
                 log.warning("group %r: %s, so they start from random weights", name, detector.misfit)
-            self.detectors[key] = detector
-        return self.detectors[key]
+            self._roster_of[key] = Roster(len(self._rosters), detector)
+            self._rosters.append(self._roster_of[key])
+        return self._roster_of[key]
+
+    # --- rows
+
+    def _bind(self, rows: Rows, first: int, which: NDArray[np.intp]) -> tuple[list[Piece], list[int]]:
+        """The rows `which` by where their sensors live, and those that must go the way of readings."""
+        key = (rows.group, rows.channels, id(rows.names))
+        _, binding = self._bindings.setdefault(key, (rows.names, Binding()))  # kept with its names, whose id is the key
+        pieces: list[Piece] = []
+        left = self._look_up(binding, rows, first, which, pieces)
+        if len(left):
+            for number in np.unique(rows.number[left]).tolist():
+                member = self._members.get((rows.group, rows.names[number]))
+                if member is not None and member.roster.channels.issuperset(rows.channels):
+                    binding.set(number, member.roster, member.slot)
+            left = self._look_up(binding, rows, first, left, pieces)
+        return pieces, left.tolist()
+
+    def _look_up(
+        self, binding: Binding, rows: Rows, first: int, which: NDArray[np.intp], pieces: list[Piece]
+    ) -> NDArray[np.intp]:
+        """Add the pieces that the binding knows; the rows that are left."""
+        for roster in self._rosters:
+            if len(which) and roster.detector.name == rows.group and roster.channels.issuperset(rows.channels):
+                slot = binding.find(rows.number[which], roster)
+                here = slot >= 0
+                if here.all():
+                    pieces.append(Piece(roster, rows, first, which, slot))
+                    return which[:0]
+                if here.any():
+                    pieces.append(Piece(roster, rows, first, which[here], slot[here]))
+                    which = which[~here]
+        return which
 
     # --- time and counts
 
     def silences(self, now: float) -> list[Event]:
         """Events of sensors that have fallen silent by data time `now`."""
-        events = [event for detector in self.detectors.values() for event in detector.silences(now)]
-        self._dirty |= dict.fromkeys((event.group, event.sensor) for event in events)
+        events = [event for roster in self._rosters for event in roster.detector.silences(now)]
+        for event in events:
+            member = self._members[(event.group, event.sensor)]
+            member.roster.dirty[member.slot] = True
         return events
 
     def listen_from(self, since: float) -> None:
@@ -188,10 +317,11 @@ class Fleet:
 
     def pack(self) -> Iterator[Packed]:
         """The state of the sensors that changed since `saved` was called, then of the groups that share weights."""
-        for group, sensor in self._dirty:
-            member = self._members[(group, sensor)]
-            d = member.detector
-            yield Packed(group, sensor, d.channels, d.arrays.signature, d.arrays.pack(member.slot))
+        for roster in self._rosters:
+            d = roster.detector
+            signature = d.arrays.signature
+            for slot in np.flatnonzero(roster.dirty).tolist():
+                yield Packed(d.name, str(d.sensors[slot]), d.channels, signature, d.arrays.pack(slot))
         for (group, channels), detector in self.detectors.items():
             common = detector.learner.pack()
             if common is not None:
@@ -199,24 +329,23 @@ class Fleet:
 
     def saved(self) -> None:
         """What was packed is safe."""
-        self._dirty.clear()
+        for roster in self._rosters:
+            roster.dirty[:] = False
 
     def unpack(self, packed: Packed) -> None:
         """Take a packed sensor in. Raises ValueError where its layout or group is not that of this configuration."""
         if packed.group not in self._groups:
             raise ValueError(f"group {packed.group!r} is not in the configuration")
-        detector = self._detector((packed.group, packed.channels))
+        detector = self._roster((packed.group, packed.channels)).detector
         if packed.sensor == "":
             detector.learner.unpack(packed.signature, packed.state)
             return
         if packed.signature != detector.arrays.signature:
             raise ValueError(f"group {packed.group!r} had another model, history or version when the state was saved")
-        slot = detector.add(packed.sensor)
-        detector.arrays.unpack(slot, packed.state)
-        detector.learner.resume(slot)
-        a = detector.arrays
-        latest = float(a.time[slot])
-        self._members[(packed.group, packed.sensor)] = Member(detector, slot, latest, int(a.count[slot]))
+        member = self._house(packed.group, packed.sensor, packed.channels, -np.inf)
+        detector.arrays.unpack(member.slot, packed.state)
+        detector.learner.resume(member.slot)
+        latest = member.roster.latest[member.slot] = float(detector.arrays.time[member.slot])
         self.latest = max(self.latest, latest)
 
 
@@ -237,14 +366,11 @@ def unusable(reading: Reading) -> Rejection | None:
     return None
 
 
-def stale(reading: Reading, latest: float) -> Rejection | None:
-    """Why a reading that is not newer than the last one is refused: it must not step the state twice."""
-    if reading.time > latest:
-        return None
-    if reading.time == latest:
-        return Rejection(Reason.DUPLICATE, f"{reading.sensor!r} already has a sample of this time")
-    detail = f"{reading.sensor!r}: {latest - reading.time:.3f} s older than its last sample"
-    return Rejection(Reason.OUT_OF_ORDER, detail)
+def stale(sensor: str, time: float, latest: float) -> Rejection:
+    """Why a sample that is not newer than the last one is refused: it must not step the state twice."""
+    if time == latest:
+        return Rejection(Reason.DUPLICATE, f"{sensor!r} already has a sample of this time")
+    return Rejection(Reason.OUT_OF_ORDER, f"{sensor!r}: {latest - time:.3f} s older than its last sample")
 
 
 def unknown_channels(reading: Reading, unknown: set[str]) -> Rejection:

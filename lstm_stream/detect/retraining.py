@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from lstm_stream.config import Group, Retraining
 from lstm_stream.detect.history import sequence
-from lstm_stream.detect.state import SlotArrays, lstm_shape, shared_fields
+from lstm_stream.detect.slots import SlotArrays
+from lstm_stream.detect.state import lstm_shape, shared_arrays
 from lstm_stream.lstm import kernels, training
 from lstm_stream.lstm.params import CELLS
 
@@ -203,7 +204,7 @@ class SharedLearner(Learner):
     def __init__(self, group: Group, arrays: SlotArrays, trainer: Trainer, sensors: Sequence[str | None]) -> None:
         super().__init__(group, arrays, trainer)
         self._sensors = sensors  # by slot
-        self.common = SlotArrays(shared_fields(lstm_shape(arrays.forecast.shape[1], group)), 1)
+        self.common = shared_arrays(lstm_shape(arrays.forecast.shape[1], group))
         self._round: Future[Round] | None = None
 
     @property

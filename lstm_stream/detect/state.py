@@ -1,4 +1,4 @@
-"""Everything the detector knows of its sensors, as arrays with one row a sensor.
+"""Everything the detector knows of its sensors, as arrays with one row a sensor (slots.py).
 
 The fields are declared once, here; growing, packing to bytes, unpacking and the layout's signature follow from the
 declaration, so that a field cannot be forgotten in any of them.
@@ -6,11 +6,7 @@ declaration, so that a field cannot be forgotten in any of them.
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
 from lstm_stream.config import Group
 from lstm_stream.detect.alarm import UNARMED
@@ -18,20 +14,11 @@ from lstm_stream.detect.calibration import AT_FIRST, BINS, FIT, QUARANTINE
 from lstm_stream.detect.inputs import TERMS, input_count
 from lstm_stream.detect.novelty import COORDINATES, LOOKS, POINTS, RADIUS, RECENT
 from lstm_stream.detect.scaling import EARLY
+from lstm_stream.detect.slots import FieldSpec, SlotArrays
 from lstm_stream.lstm.params import Shape
 
 VERSION = 3  # raise it when a field's meaning changes while its name and shape stay
 CALIBRATED = 6  # forecast, burst, level, surprise, shape, clock
-
-
-class FieldSpec(NamedTuple):
-    """One array of the state: `shape` is that of one sensor's row."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...] = ()
-    fill: float = 0.0
-    meaning: str = ""  # what its numbers are, where name and shape do not tell; another meaning is another layout
 
 
 def lstm_shape(channels: int, group: Group) -> Shape:
@@ -123,57 +110,11 @@ def _weights(network: Shape) -> FieldSpec:
     return FieldSpec("weights", "f4", (network.size,), meaning=network.cell)
 
 
-class SlotArrays:
-    """The arrays of all fields with room for `capacity` sensors; `arrays.count[slot]` is a sensor's sample count."""
+def sensor_arrays(channels: int, group: Group, sensors: int = 1, most: int = 1) -> SlotArrays:
+    """The arrays of a group with D channels: rows for that many sensors, room for `most`."""
+    return SlotArrays(fields(channels, group), sensors, most, VERSION)
 
-    def __init__(self, specs: tuple[FieldSpec, ...], capacity: int = 16) -> None:
-        self.specs = specs
-        self.capacity = 0
-        for spec in specs:
-            setattr(self, spec.name, np.zeros((0, *spec.shape), spec.dtype))
-        self.grow(capacity)
 
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> NDArray[Any]: ...
-
-    def grow(self, capacity: int) -> None:
-        """Make room for at least `capacity` sensors; views taken before are of the old arrays."""
-        if capacity <= self.capacity:
-            return
-        capacity = max(capacity, 2 * self.capacity)
-        for spec in self.specs:
-            new = np.full((capacity, *spec.shape), spec.fill, spec.dtype)
-            new[: self.capacity] = getattr(self, spec.name)
-            setattr(self, spec.name, new)
-        self.capacity = capacity
-
-    def reset(self, slot: int) -> None:
-        """Forget the sensor in this row."""
-        for spec in self.specs:
-            getattr(self, spec.name)[slot] = spec.fill
-
-    def pack(self, slot: int) -> bytes:
-        """One sensor's state as bytes, to be unpacked by arrays of the same signature anywhere."""
-        return b"".join(getattr(self, spec.name)[slot].tobytes() for spec in self.specs)
-
-    def unpack(self, slot: int, data: bytes) -> None:
-        """The inverse of `pack`. Raises ValueError if the length does not fit the layout."""
-        if len(data) != self.row_bytes:
-            raise ValueError(f"a packed sensor of this layout has {self.row_bytes} bytes, not {len(data)}")
-        start = 0
-        for spec in self.specs:
-            row = getattr(self, spec.name)[slot : slot + 1]
-            row[:] = np.frombuffer(data, spec.dtype, row.size, start).reshape(row.shape)
-            start += row.nbytes
-
-    @property
-    def row_bytes(self) -> int:
-        """Memory of one sensor."""
-        return sum(getattr(self, spec.name)[:1].nbytes for spec in self.specs)
-
-    @property
-    def signature(self) -> str:
-        """Names the layout: equal signatures mean that packed sensors can be exchanged."""
-        text = ";".join(f"{s.name}:{s.dtype}:{s.shape}:{s.meaning}" for s in self.specs)
-        return f"v{VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+def shared_arrays(network: Shape) -> SlotArrays:
+    """The one row of what a group with shared weights keeps once."""
+    return SlotArrays(shared_fields(network), version=VERSION)

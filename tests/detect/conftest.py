@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lstm_stream.config import Group, Limits
 from lstm_stream.detect.fleet import Fleet
 from lstm_stream.detect.retraining import Trainer
-from lstm_stream.detect.state import CALIBRATED, SlotArrays, fields
+from lstm_stream.detect.state import CALIBRATED, sensor_arrays
 from lstm_stream.records import Event, Reading, Reason, Verdicts
 
 
@@ -110,7 +110,7 @@ class Rows:
     """
 
     def __init__(self, channels: int, sensors: int) -> None:
-        self.arrays = SlotArrays(fields(channels, make_group()), sensors)
+        self.arrays = sensor_arrays(channels, make_group(), sensors)
         self.slot = np.arange(sensors, dtype=np.int32)
         self.channels, self.sensors = channels, sensors
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstm_stream.detect.state import FieldSpec, SlotArrays, fields
+from lstm_stream.detect import slots
+from lstm_stream.detect.slots import FieldSpec, SlotArrays
+from lstm_stream.detect.state import sensor_arrays
 
 SPECS = (
     FieldSpec("a", "f8", (2,), np.nan),
@@ -63,7 +65,7 @@ def test_a_packed_row_unpacks_anywhere(arrays) -> None:
 
 def test_the_signature_names_the_layout(small_group) -> None:
     def signature(channels=2, **settings):
-        return SlotArrays(fields(channels, small_group(**settings)), 1).signature
+        return sensor_arrays(channels, small_group(**settings)).signature
 
     same = {signature(), signature(every=100), signature(warmup=500), signature(seed=5)}
     other = {signature(1), signature(hidden=4), signature(history=200), signature(weights="shared")}
@@ -73,6 +75,43 @@ def test_the_signature_names_the_layout(small_group) -> None:
 
 def test_memory_is_that_of_the_declared_fields(small_group) -> None:
     """What a sensor costs does not depend on how many samples it sent, and is no more than its arrays."""
-    arrays = SlotArrays(fields(3, small_group()), 10)
+    arrays = sensor_arrays(3, small_group(), 10)
     total = sum(getattr(arrays, spec.name).nbytes for spec in arrays.specs)
     assert total == 10 * arrays.row_bytes
+
+
+def test_many_rows_are_room_that_is_there_already(monkeypatch) -> None:
+    """From some megabytes on nothing is copied, up to `most`; beyond it everything is, and nothing is lost."""
+    monkeypatch.setattr(slots, "STEP", 45 * 8)  # eight rows
+    arrays = SlotArrays(SPECS, 1, 40)
+    addresses = []
+    for slot in range(100):
+        arrays.grow(slot + 1)
+        assert slot < arrays.capacity <= slot + 8
+        assert list(map(str, row(arrays, arrays.capacity - 1))) == FRESH
+        arrays.b[slot] = slot
+        addresses.append(arrays.b.ctypes.data)
+    assert arrays.b[:100].tolist() == list(range(100))
+    assert len(set(addresses[8:40])) == 1
+    assert len(set(addresses[40:])) <= 2
+
+
+def test_room_that_the_system_does_not_promise_is_not_needed(monkeypatch) -> None:
+    def refuse(spec, rows, *, lazy):
+        if lazy and rows > 100:
+            raise OSError("Cannot allocate memory")
+        return room(spec, rows, lazy=False)
+
+    room = slots._room
+    monkeypatch.setattr(slots, "STEP", 45 * 8)
+    monkeypatch.setattr(slots, "_room", refuse)
+    arrays = SlotArrays(SPECS, 1, 10**9)
+    for slot in range(60):
+        arrays.grow(slot + 1)
+        arrays.b[slot] = slot
+    assert arrays.b[:60].tolist() == list(range(60))
+
+
+def test_many_are_packed_as_one_is(arrays) -> None:
+    assert list(arrays.pack_many([2, 0, 2])) == [arrays.pack(2), arrays.pack(0), arrays.pack(2)]
+    assert list(arrays.pack_many([])) == []
