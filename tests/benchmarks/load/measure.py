@@ -22,6 +22,7 @@ from tests.benchmarks.load.task import Snapshot, Task, quantile
 LOOK = 0.02  # s between two looks at the progress
 STUCK = 12.0  # s without progress after which the rest is lost; a round of training may be waited for for 10
 QUIET = 0.5  # s without use of the CPU after which a consumer that tells nothing is done
+HALF_A_DAY = 43_200.0  # s ago; from there on, messages as fast as they are taken do not reach the future
 LATEST = 10  # times as long as planned a schedule may take where the consumer holds it up
 FIRST = 300.0  # s for the first message of every sensor
 
@@ -47,6 +48,11 @@ class Plan:
     def extent(self) -> tuple[int, float]:
         """Messages and seconds of the measured phase; what is scheduled is sent, be it late."""
         return (round(self.rate * self.seconds), LATEST * self.seconds) if self.rate else (0, self.seconds)
+
+    @property
+    def step(self) -> float:
+        """Seconds between the times of two messages: without a rate, a sensor measures about once a second."""
+        return 1 / (self.rate or max(self.sensors, 1000))
 
 
 @dataclass
@@ -109,11 +115,11 @@ class Run:
     consumer: Consumer
     broker: Broker | None
 
-    def phase(self, count: int, seconds: float, rate: float) -> tuple[Mark, Mark, dict[str, Any]]:
+    def phase(self, count: int, seconds: float, rate: float, origin: float) -> tuple[Mark, Mark, dict[str, Any]]:
         """Send, and wait until all is finished; the marks before and after, and what the sender says."""
         before, total = self.mark(time.monotonic()), self.pump.done.get()
         held_back = not (rate or self.plan.blast or self.consumer.silent)
-        self.pump.start(count, seconds, rate, self.plan.window if held_back else 0)
+        self.pump.start(count, seconds, rate, self.plan.window if held_back else 0, origin, self.plan.step)
         told = self.pump.finished()
         return before, self.mark(self._drain(total + told["sent"])), told
 
@@ -145,11 +151,13 @@ class Run:
 def measure(kind: str, plan: Plan, packets: Packets) -> Result:
     """Run one consumer. Raises RuntimeError where a process fails."""
     with _processes(kind, plan, packets) as run:
-        first, then, told = run.phase(plan.sensors * plan.rounds, FIRST, 0)
+        count = plan.sensors * plan.rounds
+        origin = time.time() - (count * plan.step if plan.rate else HALF_A_DAY)
+        first, then, told = run.phase(count, FIRST, 0, origin)
         fresh = (then.consumer.cpu - first.consumer.cpu) / max(told["sent"], 1) * 1e6
-        missing = 0 if run.consumer.silent else plan.sensors * plan.rounds - then.told["messages"]
+        missing = 0 if run.consumer.silent else count - then.told["messages"]
         acked = run.acknowledged()
-        before, after, told = run.phase(*plan.extent, plan.rate)
+        before, after, told = run.phase(*plan.extent, plan.rate, origin + told["sent"] * plan.step)
         counts = plan.qos and plan.via == "raw" and kind == "mosquitto_sub"
         silent = run.acknowledged() - acked if counts else None
         complaints = run.consumer.complaints

@@ -5,7 +5,11 @@
  * listen: a broker of sorts for one client at a time. It answers CONNECT, SUBSCRIBE, PUBLISH (QoS 1) and PINGREQ, and
  * then streams to the client whatever that subscribed to. connect: a client that publishes to a real broker.
  *
- * Commands on stdin:   send COUNT SECONDS RATE WINDOW   (0: no limit, no schedule, no window)
+ * Commands on stdin:   send COUNT SECONDS RATE WINDOW ORIGIN STEP   (0: no limit, no schedule, no window)
+ *
+ * With a RATE, messages bear the time at which they are due; else ORIGIN, and each STEP more than the one before (s):
+ * sensors are as regular as they should be, however fast all of it is taken.
+ *
  * Answers on stdout, a JSON object a line. DONE is a file with the number of messages that the consumer has finished:
  * with a WINDOW no more than so many are under way. INFLIGHT bounds what is unacknowledged with QoS 1, as brokers do.
  *
@@ -48,12 +52,11 @@ static int64_t next, sent, acked, pings, published, lost;
 static char *unsent, *unsent_end;       /* what the socket has not taken yet of the latest chunk */
 static int64_t unsent_first_due = -1;   /* of its first message, ns */
 static uint16_t packet_id;
-static int64_t last_tick;
 
 static struct {
     int active;
     int64_t count, sent, began, ends, window;
-    double rate, late_max, late_sum;
+    double rate, origin, step, late_max, late_sum;
     int64_t chunks, full;
 } phase;
 
@@ -218,12 +221,12 @@ static int64_t allowed(int64_t now) {
 }
 
 /* Prepare n messages: times, ids */
-static void prepare(int64_t n, int64_t now) {
-    int64_t tick = now / (1000000000 / TICKS);
-    if (tick <= last_tick) tick = last_tick + 1;  /* a chunk holds a sensor once at most: times increase */
+static void prepare(int64_t n) {
     for (int64_t k = 0; k < n; k++) {
         struct place *p = at + next + k;
-        if (phase.rate > 0) tick = due(phase.sent + k) / (1000000000 / TICKS);
+        int64_t number = phase.sent + k;
+        double virtual = (phase.origin + number * phase.step) * TICKS;
+        int64_t tick = phase.rate > 0 ? due(number) / (1000000000 / TICKS) : (int64_t)virtual;
         if (p->time >= 0) stamp(packets + p->time, tick);
         if (p->id >= 0) {
             if (++packet_id == 0) packet_id = 1;
@@ -231,7 +234,6 @@ static void prepare(int64_t n, int64_t now) {
             packets[p->id + 1] = packet_id & 255;
         }
     }
-    last_tick = tick;
     unsent = packets + at[next].start;
     unsent_end = packets + at[next + n].start;
     unsent_first_due = phase.rate > 0 ? due(phase.sent) : -1;
@@ -276,22 +278,24 @@ static double stream(void) {
         int64_t n = allowed(now);
         if (!n && phase.rate > 0) return fmax(PAUSE, (due(phase.sent) - now) * 1e-9);
         if (!n) return PAUSE;
-        prepare(n, now);
+        prepare(n);
     }
     return 0;
 }
 
 static void command(void) {
     char line[256];
-    double count, seconds, rate, window;
+    double count, seconds, rate, window, origin, step;
     if (!fgets(line, sizeof line, stdin)) exit(0);
-    if (sscanf(line, "send %lf %lf %lf %lf", &count, &seconds, &rate, &window) != 4) fail("unknown command");
+    int read = sscanf(line, "send %lf %lf %lf %lf %lf %lf", &count, &seconds, &rate, &window, &origin, &step);
+    if (read != 6) fail("unknown command");
     memset(&phase, 0, sizeof phase);
     phase.began = now_ns();
     phase.count = (int64_t)count;
     phase.ends = seconds > 0 ? phase.began + (int64_t)(seconds * 1e9) : INT64_MAX;
     phase.rate = rate;
     phase.window = (int64_t)window;
+    phase.origin = origin, phase.step = step;
     phase.active = 1;
     hurry(rate > 0);
 }

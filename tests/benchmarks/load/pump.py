@@ -103,10 +103,21 @@ class Pump:
             raise RuntimeError(f"the sender: {answer['error']}")
         return answer
 
-    def start(self, count: int = 0, seconds: float = 0, rate: float = 0, window: int = 0) -> None:
-        """Begin to send; 0: no limit, as fast as they are taken, whatever the consumer has finished."""
+    def start(
+        self,
+        count: int = 0,
+        seconds: float = 0,
+        rate: float = 0,
+        window: int = 0,
+        origin: float = 0,
+        step: float = 0,
+    ) -> None:
+        """Begin to send; 0: no limit, as fast as they are taken, whatever the consumer has finished.
+
+        Without a rate messages bear times from `origin` on (unix s), `step` seconds apart.
+        """
         assert self._process.stdin is not None
-        print("send", count, seconds, rate, window, file=self._process.stdin, flush=True)
+        print("send", count, seconds, rate, window, origin, step, file=self._process.stdin, flush=True)
 
     def finished(self) -> dict[str, Any]:
         """Wait until all is sent; what was, and how late. Further subscriptions on the way are skipped."""
