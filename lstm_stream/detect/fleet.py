@@ -219,13 +219,13 @@ class Fleet:
 
     def _enter(self, reading: Reading, channels: tuple[str, ...]) -> Member:
         """A new sensor, or one that is so again. Nothing of the sensor may wait to be scored."""
-        return self._house(reading.group, reading.sensor, channels, -np.inf)
-
-    def _house(self, group: str, sensor: str, channels: tuple[str, ...], latest: float) -> Member:
-        roster = self._roster((group, channels))
-        self._stays += 1
-        member = self._members[(group, sensor)] = Member(roster, roster.enter(sensor, self._stays, latest))
+        roster = self._roster((reading.group, channels))
+        member = self._members[(reading.group, reading.sensor)] = Member(roster, self._house(roster, reading.sensor))
         return member
+
+    def _house(self, roster: Roster, sensor: str) -> int:
+        self._stays += 1
+        return roster.enter(sensor, self._stays)
 
     def _move(self, call: _Call, member: Member, reading: Reading, channels: tuple[str, ...]) -> Member:
         """A sensor begins anew with more channels; its rows that wait go with it."""
@@ -336,17 +336,19 @@ class Fleet:
         """Take a packed sensor in. Raises ValueError where its layout or group is not that of this configuration."""
         if packed.group not in self._groups:
             raise ValueError(f"group {packed.group!r} is not in the configuration")
-        detector = self._roster((packed.group, packed.channels)).detector
+        roster = self._roster((packed.group, packed.channels))
+        detector = roster.detector
         if packed.sensor == "":
             detector.learner.unpack(packed.signature, packed.state)
             return
         if packed.signature != detector.arrays.signature:
             raise ValueError(f"group {packed.group!r} had another model, history or version when the state was saved")
-        member = self._house(packed.group, packed.sensor, packed.channels, -np.inf)
-        detector.arrays.unpack(member.slot, packed.state)
-        detector.learner.resume(member.slot)
-        latest = member.roster.latest[member.slot] = float(detector.arrays.time[member.slot])
-        self.latest = max(self.latest, latest)
+        slot = self._house(roster, packed.sensor)
+        detector.arrays.unpack(slot, packed.state)
+        detector.learner.resume(slot)
+        roster.latest[slot] = detector.arrays.time[slot]
+        self._members[(packed.group, packed.sensor)] = Member(roster, slot)
+        self.latest = max(self.latest, float(roster.latest[slot]))
 
 
 def to_samples(readings: Sequence[Reading], slots: Sequence[int], channels: tuple[str, ...]) -> Samples:

@@ -61,7 +61,7 @@ def test_a_refusal_says_why_and_how_old(fleet_of) -> None:
         "'s': 2.500 s older than its last sample",
     ]
     (batch,) = outcome.batches
-    assert batch.which == [0, 3]
+    assert batch.which.tolist() == [0, 3]
 
 
 def test_the_same_name_in_two_groups_is_two_sensors(trainer, small_group) -> None:
@@ -132,7 +132,7 @@ def test_a_reading_without_a_number_is_refused(fleet_of) -> None:
     empty = Reading("s", "default", 1.0, {})
     outcome = fleet.process([empty, reading(2.0), empty._replace(time=3.0), reading(4.0)])
     assert reasons(outcome) == [(0, Reason.NO_CHANNELS), (2, Reason.NO_CHANNELS)]
-    assert [batch.which for batch in outcome.batches] == [[1, 3]]
+    assert [batch.which.tolist() for batch in outcome.batches] == [[1, 3]]
 
 
 def test_an_absent_channel_is_masked(fleet_of) -> None:
@@ -178,7 +178,7 @@ def test_a_channel_that_appears_later_is_refused_but_the_rest_is_scored(fleet_of
     assert reasons(outcome) == [(0, Reason.UNKNOWN_CHANNEL), (1, Reason.UNKNOWN_CHANNEL)]
     assert outcome.rejections[0][1].detail.startswith("'s': y, z appeared after warm-up")
     (batch,) = outcome.batches
-    assert batch.which == [0]
+    assert batch.which.tolist() == [0]
     assert fleet.process([reading(4500.0, a=1.0)]).batches, "what was refused whole must not count as its last sample"
 
 
