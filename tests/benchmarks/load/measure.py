@@ -23,6 +23,7 @@ LOOK = 0.02  # s between two looks at the progress
 STUCK = 12.0  # s without progress after which the rest is lost; a round of training may be waited for for 10
 QUIET = 0.5  # s without use of the CPU after which a consumer that tells nothing is done
 HALF_A_DAY = 43_200.0  # s ago; from there on, messages as fast as they are taken do not reach the future
+SETTLE = 3.0  # s of a schedule before it is measured
 LATEST = 10  # times as long as planned a schedule may take where the consumer holds it up
 FIRST = 300.0  # s for the first message of every sensor
 
@@ -157,6 +158,8 @@ def measure(kind: str, plan: Plan, packets: Packets) -> Result:
         fresh = (then.consumer.cpu - first.consumer.cpu) / max(told["sent"], 1) * 1e6
         missing = 0 if run.consumer.silent else count - then.told["messages"]
         acked = run.acknowledged()
+        if plan.rate:  # the gap before it looks to the sensors' clocks like a silence
+            run.phase(round(plan.rate * min(SETTLE, plan.seconds)), LATEST * SETTLE, plan.rate, 0)
         before, after, told = run.phase(*plan.extent, plan.rate, origin + told["sent"] * plan.step)
         counts = plan.qos and plan.via == "raw" and kind == "mosquitto_sub"
         silent = run.acknowledged() - acked if counts else None
