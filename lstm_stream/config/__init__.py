@@ -191,8 +191,19 @@ class Group(Section):
         default=VIEWS,
         description="What may raise an alarm. Leave out what your sensors do all the time, such as stuck or silence.",
     )
+    profile: Literal["full", "lean"] = Field(
+        default="full",
+        description="full: everything known of a sensor, about 20 KB. lean: 2 KB, for fleets of a million; without the "
+        "views surprise, shape and clock, and with shared weights only.",
+    )
     model: Model = Field(default=Model(), description="The LSTM that forecasts.")
     retraining: Retraining = Field(default=Retraining(), description="Online learning.")
+
+    @model_validator(mode="after")
+    def _lean_means_shared(self) -> Group:
+        if self.profile == "lean" and self.model.weights == "own":
+            raise conflict("profile", "is lean, which needs one set of weights for all; write weights: shared", "model")
+        return self
 
     @field_validator("views")
     @classmethod

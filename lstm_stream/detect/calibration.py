@@ -70,31 +70,37 @@ def tail_value(score: float, fit: F8) -> float:
 
 
 @inline
-def edge(index: float) -> float:
-    """The lower edge of a bin."""
-    return math.pow(2.0, LOWEST + index / PER_OCTAVE)
+def lowest(bins: int) -> float:
+    """log2 of the first bin's edge: a histogram of fewer bins than `BINS` lacks as many at both ends."""
+    return LOWEST + 0.5 * (BINS - bins) / PER_OCTAVE
+
+
+@inline
+def edge(index: float, bins: int) -> float:
+    """The lower edge of a bin of a histogram of so many."""
+    return math.pow(2.0, lowest(bins) + index / PER_OCTAVE)
 
 
 @inline
 def fit_tail(histogram: F4, fit: F8) -> None:
-    """Fit the tail of histogram (BINS,) into fit (FIT,)."""
-    total = 0.0
-    for k in range(BINS):
+    """Fit the tail of histogram (bins,) into fit (FIT,)."""
+    bins, total = len(histogram), 0.0
+    for k in range(bins):
         total += histogram[k]
     fit[0] = total
     if total < ENOUGH:
         return
-    first, above = BINS, 0.0
+    first, above = bins, 0.0
     while above < TAIL * total:
         first -= 1
         above += histogram[first]
     # The threshold lies inside its bin where exactly TAIL of the mass is above, the bin being uniform.
     part = min((above - TAIL * total) / histogram[first], 0.999)
-    u = edge(first + part)
+    u = edge(first + part, bins)
     mass, mean, ranked = 0.0, 0.0, 0.0
-    for k in range(BINS - 1, first - 1, -1):
+    for k in range(bins - 1, first - 1, -1):
         weight = histogram[k] * ((1.0 - part) if k == first else 1.0)
-        middle = edge(k + 0.5 * (1.0 + part)) if k == first else edge(k + 0.5)
+        middle = edge(k + 0.5 * (1.0 + part), bins) if k == first else edge(k + 0.5, bins)
         ranked += weight * (middle - u) * (mass + 0.5 * weight)
         mean += weight * (middle - u)
         mass += weight
@@ -187,13 +193,14 @@ def band(slot: NDArray[np.int32], threshold: F8, fit: F8) -> F8:
 
 @inline
 def learn(maximum: F8, histogram: F4, fit: F8) -> None:
-    """Add one block's maxima (V,) to the memory (V, BINS) and refit the tails (V, FIT)."""
+    """Add one block's maxima (V,) to the memory (V, bins) and refit the tails (V, FIT)."""
+    bins = histogram.shape[1]
     for v in range(len(maximum)):
         # Early blocks weigh as (their number / all) ** FORGET: the sensor was not known yet.
-        position = (math.log2(max(maximum[v], 1e-9)) - LOWEST) * PER_OCTAVE
+        position = (math.log2(max(maximum[v], 1e-9)) - lowest(bins)) * PER_OCTAVE
         total = max(float(fit[v, 0]), 1.0)
         histogram[v] *= np.float32(1.0 - max(FORGET / ((FORGET + 1.0) * total), 1.0 / MEMORY))
-        histogram[v, int(min(max(position, 0.0), BINS - 1.0))] += np.float32(1.0)
+        histogram[v, int(min(max(position, 0.0), bins - 1.0))] += np.float32(1.0)
         fit_tail(histogram[v], fit[v])
 
 
@@ -213,12 +220,13 @@ def remember(
 ) -> None:
     """Add M samples' statistics (M, V) to the block under way; full blocks enter the memory after a quarantine.
 
-    waiting (S, QUARANTINE, V) holds the latest blocks, blocks (S,) counts them: a slow fault must not become usual
+    waiting (S, Q, V) holds the latest blocks, blocks (S,) counts them: a slow fault must not become usual
     while it builds up, so an alarm that opens drops what waits. During the warm-up, when the threshold (M,) is
     infinite, nothing waits. Outside learning (M,) only the maximum grows. An alarm that closes is learned as one
     block, whatever its length, of at most `MARGIN` above the threshold, whatever its height: were a fault learned as
     high as it was, the next one would pass for usual.
     """
+    quarantine = waiting.shape[1]
     for m in range(len(slot)):
         row = slot[m]
         for v in range(statistic.shape[1]):
@@ -237,8 +245,8 @@ def remember(
             if not math.isfinite(threshold[m]):
                 learn(maximum[row], histogram[row], fit[row])
             else:
-                place = blocks[row] % QUARANTINE
-                if blocks[row] >= QUARANTINE:
+                place = blocks[row] % quarantine
+                if blocks[row] >= quarantine:
                     learn(waiting[row, place], histogram[row], fit[row])
                 waiting[row, place] = maximum[row]
                 blocks[row] += 1

@@ -30,7 +30,7 @@ from lstm_stream.detect import (
 from lstm_stream.detect.batches import empty_verdicts, waves
 from lstm_stream.detect.inputs import elapse, inputs
 from lstm_stream.detect.retraining import Learner, SharedLearner, Trainer
-from lstm_stream.detect.state import CALIBRATED, lstm_shape, sensor_arrays
+from lstm_stream.detect.state import PROFILES, lstm_shape, sensor_arrays
 from lstm_stream.lstm import kernels, params
 from lstm_stream.records import ChannelEvidence, Event, Samples, Verdicts, View
 
@@ -52,7 +52,7 @@ class Observation(NamedTuple):
     center: F8  # (M, D)
     scale: F8  # (M, D)
     error: F8  # (M, D) usual forecast error, scaled
-    statistic: F8  # (M, CALIBRATED)
+    statistic: F8  # (M, V)
     share: F8  # (M, STUCK, D) each channel's part of each view's statistic; the last is the stuck view's
     outside: F8  # (M,) how far beyond the range
     stuck: F8  # (M,)
@@ -81,6 +81,7 @@ class Detector:
         self.arrays = sensor_arrays(len(channels), group, most=most)
         shape = lstm_shape(len(channels), group)
         self._cell = params.CELLS[shape.cell].code, shape.hidden
+        self._views = PROFILES[group.profile].views
         self._votes = np.array([view.name.lower() in group.views for view in View], np.float64)  # by View: 1 or 0
         self._initial, self.misfit = start.fresh(shape, group.model), start.misfit(shape, group.model)
         self.learner = Learner(group, self.arrays, trainer)
@@ -100,6 +101,7 @@ class Detector:
         self.sensors[slot] = sensor
         if not isinstance(self.learner, SharedLearner):
             self.learner.weights[slot] = self._initial
+        self.learner.enter(slot, sensor)
         return slot
 
     def remove(self, slot: int) -> None:
@@ -164,7 +166,7 @@ class Detector:
             slot, values, a.seen, a.mean, a.variance, a.early, a.outliers, a.doubtful, center, scale
         )
         x = inputs(slot, u, time, gap, a.last)
-        statistic = np.empty((len(slot), CALIBRATED))
+        statistic = np.empty((len(slot), self._views))
         share = np.zeros((len(slot), View.STUCK, len(self.channels)))
         error = np.sqrt(a.error[slot])
         errors.error_views(slot, u, a.forecast, a.seen, a.doubtful, a.error, a.burst, statistic, share)
@@ -214,6 +216,7 @@ class Detector:
         leading = np.empty(len(slot), np.int8)
         statistic, outside, stuck = self._voting(seen)
         score = calibration.score(slot, statistic, outside, a.fit, leading)
+        leading[leading > self._views] = View.RANGE
         budget = self.group.false_alarms
         threshold = calibration.thresholds(slot, a.interval, a.strictness, a.count, budget)
         threshold[a.count[slot] < self.group.warmup] = np.inf
@@ -229,7 +232,7 @@ class Detector:
         return Decision(score, threshold, leading, transition)
 
     def _voting(self, seen: Observation) -> tuple[F8, F8, F8]:
-        """The views' statistics (M, CALIBRATED), out of range (M,) and stuck (M,): 0 where the view raises no alarm.
+        """The views' statistics (M, V), out of range (M,) and stuck (M,): 0 where the view raises no alarm.
 
         What is remembered of them stays whole, so that a view can be switched on again.
         """
@@ -238,7 +241,7 @@ class Detector:
             return seen.statistic, seen.outside, seen.stuck
         first = View.FORECAST
         return (
-            seen.statistic * votes[first : first + CALIBRATED],
+            seen.statistic * votes[first : first + self._views],
             seen.outside * votes[View.RANGE],
             seen.stuck * votes[View.STUCK],
         )

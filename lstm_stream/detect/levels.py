@@ -31,11 +31,11 @@ F8 = NDArray[np.float64]
 
 @kernel
 def fitted(time: float, baseline: F8) -> F8:
-    """What is usual at `time` (unix s): scaled values (D,) of one sensor's baseline (TERMS, D)."""
+    """What is usual at `time` (unix s): scaled values (D,) of one sensor's baseline (T, D)."""
     terms = np.ones(TERMS)
     seasons(time, terms[1 : 1 + SEASONAL])
     result = np.zeros(baseline.shape[1])
-    for a in range(TERMS):
+    for a in range(len(baseline)):
         result += terms[a] * baseline[a]
     return result
 
@@ -70,17 +70,17 @@ def cholesky_solve(factor: F8, b: F8) -> None:
 
 @inline
 def learn_baseline(terms: F8, target: F8, gram: F8, moment: F8, baseline: F8, solve: bool) -> None:
-    """Add one sample with terms (TERMS,) and target (D,) to the normal equations; solve them now and then."""
+    """Add one sample with terms (T,) and target (D,) to the normal equations; solve them now and then."""
     keep = 1.0 - 1.0 / MEMORY
-    for a in range(TERMS):
-        for b in range(TERMS):
+    for a in range(len(terms)):
+        for b in range(len(terms)):
             gram[a, b] = keep * gram[a, b] + terms[a] * terms[b]
         for j in range(len(target)):
             moment[a, j] = keep * moment[a, j] + terms[a] * target[j]
     if solve:
         factor = gram.copy()
         factor[0, 0] += 1e-3
-        for a in range(1, TERMS):
+        for a in range(1, len(terms)):
             factor[a, a] += RIDGE
         cholesky(factor)
         for j in range(len(target)):
@@ -133,14 +133,15 @@ def level_view(
     Writes statistic[:, 2] = sqrt(T^2 / D) and share[:, 2].
     """
     channels = u.shape[1]
-    terms = np.ones(TERMS)
+    every = np.ones(TERMS)
+    terms = every[: gram.shape[1]]  # the constant and the first so many of the seasons
     target = np.empty(channels)
     for m in range(len(slot)):
         row = slot[m]
-        seasons(time[m], terms[1 : 1 + SEASONAL])
+        seasons(time[m], every[1 : 1 + SEASONAL])
         for j in range(channels):
             fitted = 0.0
-            for a in range(TERMS):
+            for a in range(len(terms)):
                 fitted += terms[a] * baseline[row, a, j]
             target[j] = fitted
             if math.isnan(u[m, j]):

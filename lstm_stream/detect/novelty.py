@@ -38,7 +38,7 @@ F8 = NDArray[np.float64]
 
 @inline
 def distance(points: F4, k: int, point: F4 | F8, first: int, stop: int) -> float:
-    """The square of the distance of `point` from the k-th of the points (POINTS, COORDINATES) in these columns."""
+    """The square of the distance of `point` from the k-th of the points (P, COORDINATES) in these columns."""
     total = 0.0
     for a in range(first, stop):
         total += (point[a] - points[k, a]) ** 2
@@ -97,43 +97,44 @@ def novelty_views(
 ) -> None:
     """M samples u (M, D), unscaled values (M, D), of distinct sensors; the state arrays (S, D, ...) are updated.
 
-    Writes statistic[:, first_view:first_view + 3], the largest of all channels, outside (M,), the farthest beyond the
+    There are as many looks as `used` has. Writes statistic[:, first_view:first_view + 3], the largest of all channels, outside (M,), the farthest beyond the
     range of a channel in lengths of that range, and each channel's part in share.
     """
     point = np.empty(COORDINATES)
-    ring = past_value.shape[1]
+    ring, looks = past_value.shape[1], used.shape[2]
+    window = WINDOW if looks > 0 else 1
     for m in range(len(slot)):
         row = slot[m]
         angle = 2.0 * math.pi * (time[m] / DAY % 1.0)
         point[4], point[5] = math.sin(angle), math.cos(angle)
         place = count[row] % RECENT
         outside[m] = 0.0
-        for look in range(LOOKS):
+        for look in range(looks):
             statistic[m, first_view + look] = 0.0
         for j in range(u.shape[1]):
             value = u[m, j]
             if math.isnan(value) or count[row] < RECENT:
                 for look in range(LOOKS + 1):
                     share[m, first_view + look, j] = 0.0
-                for look in range(LOOKS):
+                for look in range(looks):
                     known[row, j, look, place] = used[row, j, look]
                 continue
             awaited = float(forecast[row, j])
             point[0], point[1] = (0.0, 0.0) if math.isnan(awaited) else (awaited, value - awaited)
             n, total, squares = 1.0, value, value * value
-            for back in range(1, min(WINDOW, count[row] + 1)):
+            for back in range(1, min(window, count[row] + 1)):
                 past = float(past_value[row, (count[row] - back) % ring, j])
                 if not math.isnan(past):
                     n, total, squares = n + 1.0, total + past, squares + past * past
             mean = total / n
             point[2], point[3] = mean, 0.5 * math.log(max(squares / n - mean * mean, 0.0) + QUIETEST)
             point[6] = value
-            for look in range(LOOKS):
+            for look in range(looks):
                 first, stop = FIRST_COLUMN[look], FIRST_COLUMN[look + 1]
                 have, old = used[row, j, look], known[row, j, look, place]
                 far = nearest_and_keep(points[row, j], point, first, stop, have, old, radius[row, j, look])
                 if far < 0.0:
-                    while have == POINTS:
+                    while have == points.shape[2]:
                         radius[row, j, look] *= GROWTH
                         have = thin_out(points[row, j], first, stop, float(radius[row, j, look]))
                         for k in range(RECENT):

@@ -11,6 +11,7 @@ trainer thread computes and the line goes on; only a round that is overdue makes
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from lstm_stream.config import Group, Retraining
 from lstm_stream.detect.history import sequence
 from lstm_stream.detect.slots import SlotArrays
-from lstm_stream.detect.state import lstm_shape, shared_arrays
+from lstm_stream.detect.state import PROFILES, lstm_shape, shared_arrays
 from lstm_stream.lstm import kernels, training
 from lstm_stream.lstm.params import CELLS
 
@@ -33,7 +34,6 @@ FIRST = 64  # samples before the first round
 HELD_BACK = 0.2  # of a window, its newest part: compared on, never trained on
 REBUILD = 256  # samples from which the state is rebuilt after an adoption
 MINIMUM = 16  # held-back targets below which nothing is adopted
-POOL = 64  # sensors whose windows train shared weights
 OPEN, KEEP, ADOPT = 0, 1, 2  # how a shared round was settled
 
 
@@ -111,6 +111,7 @@ class Learner:
 
     def __init__(self, group: Group, arrays: SlotArrays, trainer: Trainer) -> None:
         self._settings = group.retraining
+        self._history = min(group.retraining.history, PROFILES[group.profile].history)
         self._cell = CELLS[group.model.cell].code, group.model.hidden
         self._arrays = arrays
         self._trainer = trainer
@@ -142,6 +143,9 @@ class Learner:
                 a.adopt_at[slot] = a.count[slot] + min(self._settings.lag, self._settings.every - 1)
                 self._under_way[int(slot)] = self._trainer.submit(self._job(int(slot), int(a.count[slot])))
 
+    def enter(self, slot: int, sensor: str) -> None:
+        """A new sensor is here."""
+
     def forget(self, slot: int) -> None:
         """The sensor is gone; so is its round."""
         self._under_way.pop(slot, None)
@@ -166,7 +170,7 @@ class Learner:
         return own
 
     def _job(self, slot: int, stop: int) -> Job:
-        x, target = self._sequence(slot, max(0, stop - self._settings.history), stop)
+        x, target = self._sequence(slot, max(0, stop - self._history), stop)
         return Job(self.weights[slot].copy(), x[None], target[None], self._cell, self._settings)
 
     def _sequence(self, slot: int, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -206,6 +210,9 @@ class SharedLearner(Learner):
         self._sensors = sensors  # by slot
         self.common = shared_arrays(lstm_shape(arrays.forecast.shape[1], group))
         self._round: Future[Round] | None = None
+        self._pool = PROFILES[group.profile].pool
+        self._keys = np.zeros(0, np.uint64)  # (S,) of the names, evenly spread
+        self._begun = 0  # sensors with a sample
 
     @property
     def weights(self) -> NDArray[np.float32]:
@@ -237,9 +244,10 @@ class SharedLearner(Learner):
         """Count the samples; start a round where one is due."""
         c = self.common
         c.total[0] += len(slots)
+        self._begun += int((self._arrays.count[slots] == 1).sum())
         if self._settings.enabled and c.next_round[0] <= c.total[0]:
             ready = self._ready()
-            sensors = max(1, int((self._arrays.count > 0).sum()))
+            sensors = max(1, self._begun)
             if ready and c.adopt_at[0] < 0:
                 self._round = self._trainer.submit(self._pooled(ready))
                 c.rounds[0] += 1
@@ -267,28 +275,44 @@ class SharedLearner(Learner):
             raise ValueError("the shared weights were saved by another model or version")
         self.common.unpack(0, state)
 
+    def enter(self, slot: int, sensor: str) -> None:
+        """A new sensor is here."""
+        if slot >= len(self._keys):
+            self._keys.resize(self._arrays.capacity, refcheck=False)
+        self._keys[slot] = int.from_bytes(hashlib.md5(sensor.encode(), usedforsecurity=False).digest()[:8], "big")
+
     def forget(self, slot: int) -> None:
         """The sensor is gone; the group's round goes on."""
+        self._begun -= int(self._arrays.count[slot] > 0)
 
     def resume(self, slot: int) -> None:
         """Nothing is under way for a single sensor."""
+        self._begun += int(self._arrays.count[slot] > 0)
 
     def _weights_of(self, slot: int) -> NDArray[np.float32]:  # noqa: ARG002 - shared by all slots
         shared: NDArray[np.float32] = self.weights[0]
         return shared
 
     def _ready(self) -> list[int]:
-        """The rows whose windows train: the next `POOL` by sensor name, for rows are others after a restart."""
-        rows = np.flatnonzero((self._arrays.count >= FIRST) & ~self._arrays.open).tolist()
-        rows.sort(key=lambda row: str(self._sensors[row]))
-        first = int(self.common.rounds[0]) * POOL % max(len(rows), 1)
-        return (rows[first:] + rows[:first])[:POOL]
+        """The rows whose windows train: the next ones by sensor name, for rows are others after a restart.
+
+        Of more sensors than are trained on at once, the order is that of a hash of their names: finding the next ones
+        takes as long as looking at each once.
+        """
+        rows, pool = np.flatnonzero((self._arrays.count >= FIRST) & ~self._arrays.open), self._pool
+        first = int(self.common.rounds[0]) * pool % max(len(rows), 1)
+        few = len(rows) <= pool
+        if not few:
+            stop, wrapped = min(first + pool, len(rows)), max(first + pool - len(rows), 0)
+            order = np.argpartition(self._keys[rows], sorted({first, stop - 1, max(wrapped - 1, 0)}))
+            rows = rows[np.r_[order[first:stop], order[:wrapped]]]
+        named: list[int] = sorted(rows.tolist(), key=lambda row: str(self._sensors[row]))
+        return named[first:] + named[:first] if few else named
 
     def _pooled(self, slots: Sequence[int]) -> Job:
         """Windows of several sensors, the shorter ones padded at the front without targets."""
         counts = [int(self._arrays.count[slot]) for slot in slots]
-        history = self._settings.history
-        windows = [self._sequence(s, max(0, n - history), n) for s, n in zip(slots, counts, strict=True)]
+        windows = [self._sequence(s, max(0, n - self._history), n) for s, n in zip(slots, counts, strict=True)]
         length = max(len(x) for x, _ in windows)
         inputs, channels = windows[0][0].shape[1], windows[0][1].shape[1]
         pooled_x = np.zeros((len(windows), length, inputs), np.float32)

@@ -97,6 +97,8 @@ class SlotArrays:
     def pack_many(self, slots: Sequence[int]) -> Iterator[bytes]:
         """`pack` of each of many sensors, in order."""
         where, size = np.asarray(slots, np.intp), self.row_bytes
+        if not len(where):
+            return iter(())
         rows, start = np.empty((len(where), size), np.uint8), 0
         for spec in self.specs:
             taken = np.take(self._rooms[spec.name], where, axis=0)

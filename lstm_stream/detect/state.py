@@ -6,6 +6,8 @@ declaration, so that a field cannot be forgotten in any of them.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from lstm_stream.config import Group
@@ -21,6 +23,34 @@ VERSION = 3  # raise it when a field's meaning changes while its name and shape 
 CALIBRATED = 6  # forecast, burst, level, surprise, shape, clock
 
 
+class Sizes(NamedTuple):
+    """How much of everything a sensor keeps: what tells one profile from another."""
+
+    views: int  # that are calibrated: the first so many
+    bins: int  # of a view's histogram
+    quarantine: int  # blocks
+    terms: int  # of the seasonal baseline: constant, day, half-day, week
+    looks: int  # of the novelty memory
+    points: int  # of one look
+    history: int  # samples to train on at most
+    pool: int  # sensors whose windows train shared weights
+
+
+# A lean sensor has no memory of what it has seen, which takes most room and time; its day is a single wave, and its
+# histograms end where a lean sensor's statistics hardly ever come.
+PROFILES = {
+    "full": Sizes(CALIBRATED, BINS, QUARANTINE, TERMS, LOOKS, POINTS, 2**31, 64),
+    "lean": Sizes(3, 52, 8, 3, 0, 0, 32, 512),
+}
+
+
+def ring_length(group: Group) -> int:
+    """Samples that the history holds: those that a round trains on, and those that come until it is adopted."""
+    history = min(group.retraining.history, PROFILES[group.profile].history)
+    # A round of shared weights is never started again after a restart: nobody asks for older samples.
+    return history if group.profile == "lean" else history + group.retraining.lag
+
+
 def lstm_shape(channels: int, group: Group) -> Shape:
     """The network of a group with that many channels."""
     return Shape(input_count(channels), group.model.hidden, channels, group.model.cell)
@@ -28,7 +58,7 @@ def lstm_shape(channels: int, group: Group) -> Shape:
 
 def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
     """The arrays of a group with D channels; R is the length of the history ring."""
-    d, ring = channels, group.retraining.history + group.retraining.lag
+    d, ring, size = channels, ring_length(group), PROFILES[group.profile]
     network = lstm_shape(d, group)
     own = (_weights(network),) if group.model.weights == "own" else ()
     return (
@@ -53,27 +83,27 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
         # views
         FieldSpec("error", "f8", (d,), 1.0),  # running mean square of the forecast error
         FieldSpec("burst", "f8", (d,), 1.0),  # short-term mean of the squared standardised error
-        FieldSpec("gram", "f8", (TERMS, TERMS)),  # seasonal baseline: normal equations
-        FieldSpec("moment", "f8", (TERMS, d)),
-        FieldSpec("baseline", "f8", (TERMS, d)),
+        FieldSpec("gram", "f8", (size.terms, size.terms)),  # seasonal baseline: normal equations
+        FieldSpec("moment", "f8", (size.terms, d)),
+        FieldSpec("baseline", "f8", (size.terms, d)),
         FieldSpec("deviation", "f8", (d,), 1.0),  # running mean square of the baseline's residual
         FieldSpec("level", "f8", (d,)),  # smoothed residual of the baseline
         FieldSpec("covariance", "f8", (d, d)),  # of the level
-        FieldSpec("points", "f4", (d, POINTS, COORDINATES)),  # what was seen
-        FieldSpec("used", "i4", (d, LOOKS)),  # how many of them
-        FieldSpec("known", "u1", (d, LOOKS, RECENT)),  # ... were there at each of the latest samples
-        FieldSpec("radius", "f4", (d, LOOKS), RADIUS),
+        FieldSpec("points", "f4", (d, size.points, COORDINATES)),  # what was seen
+        FieldSpec("used", "i4", (d, size.looks)),  # how many of them
+        FieldSpec("known", "u1", (d, size.looks, RECENT)),  # ... were there at each of the latest samples
+        FieldSpec("radius", "f4", (d, size.looks), RADIUS),
         FieldSpec("lowest", "f8", (d,), np.nan),  # value
         FieldSpec("highest", "f8", (d,), np.nan),
         FieldSpec("run", "i8", (d,)),  # identical values in a row
         FieldSpec("longest", "f8", (d,)),  # decaying maximum of it
         FieldSpec("changes", "i8", (d,)),
         # calibration
-        FieldSpec("histogram", "f4", (CALIBRATED, BINS)),
-        FieldSpec("fit", "f8", (CALIBRATED, FIT)),
-        FieldSpec("maximum", "f8", (CALIBRATED,)),  # of the block under way
+        FieldSpec("histogram", "f4", (size.views, size.bins)),
+        FieldSpec("fit", "f8", (size.views, FIT)),
+        FieldSpec("maximum", "f8", (size.views,)),  # of the block under way
         FieldSpec("block", "i8"),  # samples in it
-        FieldSpec("waiting", "f8", (QUARANTINE, CALIBRATED)),  # blocks in quarantine
+        FieldSpec("waiting", "f8", (size.quarantine, size.views)),  # blocks in quarantine
         FieldSpec("blocks", "i8"),  # how many were put there
         FieldSpec("strictness", "f8", (), AT_FIRST),  # decades added to the threshold to keep the budget
         # alarm
