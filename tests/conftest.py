@@ -18,7 +18,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     codes = [process.wait() for process in processes]
     if any(codes):
         pytest.exit("the kernels cannot be compiled", returncode=1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Let what a test has logged pass between processes though it be no Unicode: half a surrogate pair becomes `?`."""
+    report = yield
+    return json.loads(json.dumps(report, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
