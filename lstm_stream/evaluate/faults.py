@@ -20,32 +20,17 @@ import numpy as np
 from lstm_stream.config import Group
 from lstm_stream.config.values import WEEK, parse_budget
 from lstm_stream.evaluate import nab
+from lstm_stream.evaluate.fleets import Fleets, watch_fleets
 from lstm_stream.evaluate.parallel import each
-from lstm_stream.evaluate.watch import Stream, Watched, watch
-from lstm_stream.records import Event, Reading
+from lstm_stream.evaluate.watch import Watched, separable
+from lstm_stream.records import Event
 from lstm_stream.replay import Advance
-from lstm_stream.simulate import DAY, KINDS, Series, Simulation, simulate
+from lstm_stream.simulate import KINDS, Simulation
 from lstm_stream.simulate.score import Alarm, grace_of, score, watched_weeks
 
-INTERVAL = 300.0  # s
-AT_ONCE = 400_000  # samples in memory for a job, about
 CERTAIN = 1.96  # standard deviations: 95 %
 
 FAULTS = tuple(dict.fromkeys(fault for kind in KINDS.values() for fault in kind.faults))
-
-
-@dataclass(frozen=True, slots=True)
-class Fleets:
-    """What to simulate: a fleet for each seed."""
-
-    sensors: int
-    days: float
-    seeds: tuple[int, ...]
-
-    @property
-    def samples(self) -> int:
-        """Of one fleet, about."""
-        return int(self.sensors * self.days * DAY / INTERVAL)
 
 
 class Job(NamedTuple):
@@ -140,11 +125,11 @@ def evaluate(
     groups = {budget: with_budget(group, budget) for budget in budgets}
     plan = [
         Job(part, budget, faulty, groups[budget])
-        for budget, faulty, part in product(budgets, (True, False), _parts(fleets))
+        for budget, faulty, part in product(budgets, (True, False), fleets.parts(separable(group, jobs)))
     ]
     total = fleets.samples * len(fleets.seeds) * 2 * len(budgets)
     faulty, quiet = {budget: Tally() for budget in budgets}, {budget: Tally() for budget in budgets}
-    for job, tally in zip(plan, each(_work, plan, jobs, total, "faults"), strict=True):
+    for job, tally in zip(plan, each(measure, plan, jobs, total, "faults"), strict=True):
         (faulty if job.faulty else quiet)[job.budget].add(tally)
     life = {budget: real(files, nab.run(files, groups[budget], jobs)) for budget in budgets} if files else {}
     return Report(faulty, quiet, life)
@@ -155,37 +140,13 @@ def with_budget(group: Group, budget: str) -> Group:
     return group.model_copy(update={"false_alarms": parse_budget(budget)})
 
 
-def _parts(fleets: Fleets) -> list[Fleets]:
-    """As many seeds together as memory takes: sensors go faster together."""
-    many = max(1, AT_ONCE // max(fleets.samples, 1))
-    seeds = fleets.seeds
-    return [Fleets(fleets.sensors, fleets.days, seeds[k : k + many]) for k in range(0, len(seeds), many)]
-
-
-def _work(job: Job, advance: Advance | None) -> Tally:
-    every = 5 * DAY if job.faulty else None
-    simulations = [
-        simulate(job.fleets.sensors, job.fleets.days * DAY, seed, interval=INTERVAL, fault_every=every)
-        for seed in job.fleets.seeds
-    ]
-    streams = [_stream(series, k) for k, simulation in enumerate(simulations) for series in simulation.series]
-    watched = watch(streams, job.group, advance)
-    result, first = Tally(), 0
-    for simulation in simulations:
-        own = watched[first : first + len(simulation.series)]
-        result.add(tally(simulation, [one.opened for one in own], job.group.warmup))
-        first += len(own)
+def measure(job: Job, advance: Advance | None) -> Tally:
+    """Simulate some fleets, run the detection on them, count."""
+    simulations = job.fleets.simulations(job.faulty)
+    result = Tally()
+    for simulation, watched in zip(simulations, watch_fleets(simulations, job.group, advance), strict=True):
+        result.add(tally(simulation, [one.opened for one in watched], job.group.warmup))
     return result
-
-
-def _stream(series: Series, fleet: int) -> Stream:
-    """Fleets are told apart by their number: sensors of two are called alike."""
-    name = f"{series.sensor} {fleet}"
-    readings: list[Reading | None] = []
-    for time, values in zip(series.time.tolist(), series.values.tolist(), strict=True):
-        present = {c: value for c, value in zip(series.channels, values, strict=True) if value == value}
-        readings.append(Reading(name, series.kind, time, present) if present else None)
-    return Stream(name, series.kind, readings)
 
 
 def tally(simulation: Simulation, opened: Sequence[Sequence[Event]], warmup: int) -> Tally:

@@ -11,10 +11,14 @@ from typing import Any, NamedTuple
 import orjson
 
 from lstm_stream.config import Group
-from lstm_stream.evaluate import faults, nab, skab, tables
+from lstm_stream.evaluate import ablation, faults, nab, skab, tables
+from lstm_stream.evaluate.fleets import Fleets
 from lstm_stream.evaluate.options import BUDGETS
 from lstm_stream.evaluate.parallel import processes
 from lstm_stream.replay import PICTURES, UnusableError, check_target, said_in_a_line
+from lstm_stream.simulate import DAY
+
+SHORTEST = 1152  # samples of a simulated sensor: four days at the usual interval
 
 
 class Done(NamedTuple):
@@ -28,7 +32,7 @@ class Done(NamedTuple):
 @said_in_a_line
 def run_evaluate(args: argparse.Namespace, group: Group) -> int:
     """Run args.benchmark with the settings of a group; the exit code is 1 where that cannot be."""
-    benchmark = {"nab": _nab, "skab": _skab, "faults": _faults}[args.benchmark]
+    benchmark = {"nab": _nab, "skab": _skab, "faults": _faults, "ablation": _ablation}[args.benchmark]
     _check_targets(args)
     done = benchmark(args, group)
     if args.json:
@@ -86,8 +90,7 @@ def _faults(args: argparse.Namespace, group: Group) -> Done:
         except ValueError as error:
             args.error(f"argument --budget: {budget!r} {error}")
     files = nab.load(Path(args.nab))[0] if args.nab else []
-    fleets = faults.Fleets(args.sensors, args.days, tuple(range(args.seed, args.seed + args.seeds)))
-    report = faults.evaluate(fleets, budgets, group, processes(args.jobs), files)
+    report = faults.evaluate(_fleets(args), budgets, group, processes(args.jobs), files)
 
     def draw(path: Path) -> None:
         from lstm_stream.evaluate import maps
@@ -95,3 +98,26 @@ def _faults(args: argparse.Namespace, group: Group) -> Done:
         maps.draw(path, report)
 
     return Done(tables.faults_text(report), faults.to_dict(report), draw)
+
+
+def _ablation(args: argparse.Namespace, group: Group) -> Done:
+    files = nab.load(Path(args.nab))[0] if args.nab else []
+    runs = skab.load(Path(args.skab)) if args.skab else []
+    data = ablation.Data(_fleets(args), files, runs)
+    report = ablation.evaluate(data, group, processes(args.jobs))
+
+    def draw(path: Path) -> None:
+        from lstm_stream.evaluate import bars
+
+        bars.draw(path, report)
+
+    return Done(tables.ablation_text(report), ablation.to_dict(report), draw)
+
+
+def _fleets(args: argparse.Namespace) -> Fleets:
+    """What the options ask to simulate; wrong usage where that is too short for anything to happen."""
+    samples = args.days * DAY / args.interval
+    if samples < SHORTEST:
+        least = f"{SHORTEST * args.interval / DAY:.3g}"
+        args.error(f"argument --days: must be {least} or more at this interval, for {SHORTEST} samples")
+    return Fleets(args.sensors, args.days, tuple(range(args.seed, args.seed + args.seeds)), args.interval)

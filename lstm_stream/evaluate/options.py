@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import math
 
-from lstm_stream.options import Verb, Verbs, add_verb, whole
+from lstm_stream.options import Verb, Verbs, add_verb, number, whole
 
 BUDGETS = ("1 per sensor per day", "2 per sensor per week", "1 per sensor per week", "1 per sensor per month")
 
 
 def add(verbs: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
-    """Add the verb with its three benchmarks; `args.benchmark` says which."""
+    """Add the verb with its benchmarks; `args.benchmark` says which."""
     parser = add_verb(
         verbs,
         verb,
@@ -19,12 +20,14 @@ def add(verbs: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
         "it by the rules of the benchmark. Nothing is tuned to a file, and no later row is ever seen.",
         "  lstm-stream evaluate nab NAB/ --plot nab.png         the Numenta Anomaly Benchmark\n"
         "  lstm-stream evaluate skab SKAB/data/                 the Skoltech Anomaly Benchmark\n"
-        "  lstm-stream evaluate faults                          this project's own simulated faults",
+        "  lstm-stream evaluate faults                          this project's own simulated faults\n"
+        "  lstm-stream evaluate ablation                        what each part of the detector is worth",
     )
     benchmarks = parser.add_subparsers(title="benchmarks", metavar="BENCHMARK", dest="benchmark", required=True)
     _add_nab(benchmarks, verb)
     _add_skab(benchmarks, verb)
     _add_faults(benchmarks, verb)
+    _add_ablation(benchmarks, verb)
 
 
 def _add_nab(benchmarks: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
@@ -79,10 +82,7 @@ def _add_faults(benchmarks: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
         extra="plot",
         name="faults",
     )
-    parser.add_argument("--sensors", metavar="N", type=whole(1), default=24, help="of one run (default: 24)")
-    parser.add_argument("--days", metavar="N", type=whole(4), default=21, help="length of a run (default: 21)")
-    parser.add_argument("--seeds", metavar="N", type=whole(1), default=3, help="runs, each another fleet (default: 3)")
-    parser.add_argument("--seed", metavar="N", type=whole(0), default=1000, help="of the first run (default: 1000)")
+    _add_fleets(parser)
     parser.add_argument(
         "--budget",
         metavar="B",
@@ -91,6 +91,40 @@ def _add_faults(benchmarks: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
     )
     parser.add_argument("--nab", metavar="DIR", help="also measure false alarms on this checkout of NAB")
     _add_common(parser)
+
+
+def _add_ablation(benchmarks: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
+    parser = add_verb(
+        benchmarks,
+        verb,
+        "what each part of the detector is worth",
+        "Measures the detector without each of its parts: every view, the learning, and what keeps alarms few. On\n"
+        "simulated faults, at the budget that is configured, and on the benchmarks that are given.",
+        "  lstm-stream evaluate ablation --nab NAB/ --skab SKAB/data/ --plot ablation.png\n"
+        "  lstm-stream evaluate ablation --seeds 1              in a few minutes, without any data",
+        extra="plot",
+        name="ablation",
+    )
+    parser.add_argument("--nab", metavar="DIR", help="measure on this checkout of NAB as well")
+    parser.add_argument("--skab", metavar="DIR", help="measure on SKAB's data in this folder as well")
+    _add_fleets(parser)
+    _add_common(parser)
+
+
+def _add_fleets(parser: argparse.ArgumentParser) -> None:
+    """What is simulated."""
+    above = number(float, lambda value: 0 < value < math.inf, "a number above 0")
+    parser.add_argument("--sensors", metavar="N", type=whole(1), default=24, help="of one run (default: 24)")
+    parser.add_argument("--days", metavar="N", type=above, default=21.0, help="length of a run (default: 21)")
+    parser.add_argument("--seeds", metavar="N", type=whole(1), default=3, help="runs, each another fleet (default: 3)")
+    parser.add_argument("--seed", metavar="N", type=whole(0), default=1000, help="of the first run (default: 1000)")
+    parser.add_argument(
+        "--interval",
+        metavar="S",
+        type=above,
+        default=300.0,
+        help="seconds between two samples; faults last as many samples at any (default: 300)",
+    )
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

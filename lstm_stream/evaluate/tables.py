@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lstm_stream.evaluate import faults, nab, scorer, skab
+from lstm_stream.evaluate import ablation, faults, nab, scorer, skab
 from lstm_stream.replay import counted
 from lstm_stream.simulate import KINDS
 
@@ -179,3 +179,34 @@ def reliability_table(report: faults.Report) -> list[str]:
     ]
     asked = ["asked", *(number(faults.per_week(budget), 2) for budget in report.quiet)]
     return table(["sensors", *report.quiet], [asked, *rows])
+
+
+# --- ablation
+
+
+def ablation_text(report: ablation.Report) -> str:
+    """The whole detector, then what is gained or lost without each part."""
+    shown = [name for name, value in report.whole._asdict().items() if math.isfinite(value)]
+    columns = [ablation.COLUMNS[name] for name in shown]
+    rows = [["the whole detector", *(number(getattr(report.whole, n), ablation.COLUMNS[n].digits) for n in shown)]]
+    for row in report.rows:
+        pairs = [(getattr(row.measures, name), getattr(row.difference, name)) for name in shown]
+        cells = [
+            f"{number(value, c.digits)} ({signed(by, c.digits)})" for (value, by), c in zip(pairs, columns, strict=True)
+        ]
+        rows.append([": ".join(filter(None, (f"without {row.part.name}", row.part.without))), *cells])
+    return "\n".join([ablation_title(report), "", *table(["", *(column.title for column in columns)], rows)])
+
+
+def ablation_title(report: ablation.Report) -> str:
+    """What was measured on."""
+    fleets, data = report.data.fleets, [counted(len(report.data.files), "stream") + " of NAB"] * bool(report.data.files)
+    data += [counted(len(report.data.runs), "run") + " of SKAB"] * bool(report.data.runs)
+    weeks = 2 * fleets.sensors * fleets.days / 7 * len(fleets.seeds)
+    return f"What each part is worth: {', '.join([*data, f'{weeks:,.0f} simulated sensor-weeks'])}"
+
+
+def signed(value: float, digits: int) -> str:
+    """A difference; a plain 0 where nothing shows."""
+    text = f"{value:+.{digits}f}" if math.isfinite(value) else "-"
+    return "0" if float(text if text != "-" else 1) == 0 else text

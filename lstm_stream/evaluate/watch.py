@@ -29,7 +29,7 @@ class Stream:
 
     name: str
     group: str
-    readings: list[Reading | None]
+    readings: Sequence[Reading | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,17 @@ def watch(streams: Sequence[Stream], group: Group, advance: Advance | None = Non
 
 
 def watch_all(streams: Sequence[Stream], group: Group, jobs: int, label: str) -> list[Watched]:
-    """The same in several processes; with shared weights in one, for there every stream matters to every other."""
+    """The same in several processes."""
     sizes = [len(stream.readings) for stream in streams]
-    parts = balanced(sizes, 1 if group.model.weights == "shared" else jobs)
+    parts = balanced(sizes, separable(group, jobs))
     done = each(_work, [([streams[k] for k in part], group) for part in parts], jobs, sum(sizes), label)
     result = {k: watched for part, some in zip(parts, done, strict=True) for k, watched in zip(part, some, strict=True)}
     return [result[k] for k in range(len(streams))]
+
+
+def separable(group: Group, jobs: int) -> int:
+    """In how many parts streams may be run: with shared weights in one, as every stream matters to all."""
+    return 1 if group.model.weights == "shared" else jobs
 
 
 def _work(job: tuple[list[Stream], Group], advance: Advance | None) -> list[Watched]:

@@ -10,8 +10,9 @@ import pytest
 
 from lstm_stream.cli import main
 from lstm_stream.config import Group
-from lstm_stream.evaluate import faults, nab, tables
-from lstm_stream.evaluate.faults import Cell, Fleets, Rate, Tally
+from lstm_stream.evaluate import faults, fleets, nab, tables
+from lstm_stream.evaluate.faults import Cell, Rate, Tally
+from lstm_stream.evaluate.fleets import Fleets
 from lstm_stream.evaluate.watch import Watched
 from lstm_stream.records import Event
 from lstm_stream.simulate import DAY, KINDS, simulate
@@ -103,10 +104,10 @@ def test_real_false_alarms_are_those_outside_the_windows_after_the_warm_up() -> 
 
 
 def test_the_same_seeds_give_the_same_figures_however_they_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    fleets, budget = Fleets(1, 4, (5, 6)), ["1 per sensor per day"]
-    together = faults.to_dict(faults.evaluate(fleets, budget, Group()))
-    monkeypatch.setattr(faults, "AT_ONCE", 1)
-    apart = faults.to_dict(faults.evaluate(fleets, budget, Group()))
+    two, budget = Fleets(1, 4, (5, 6)), ["1 per sensor per day"]
+    together = faults.to_dict(faults.evaluate(two, budget, Group()))
+    monkeypatch.setattr(fleets, "AT_ONCE", 1)
+    apart = faults.to_dict(faults.evaluate(two, budget, Group()))
     assert str(apart) == str(together)  # as text, for NaN is not equal to itself
 
 

@@ -1,0 +1,78 @@
+"""What each part is worth: that leaving one out changes what it is for, and nothing of it stays behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lstm_stream.cli import main
+from lstm_stream.config import VIEWS, Group
+from lstm_stream.detect import alarm, calibration, history
+from lstm_stream.evaluate.fleets import Fleets, watch_fleets
+from lstm_stream.evaluate.parts import parts, without
+from lstm_stream.evaluate.watch import Watched
+
+FLEETS = Fleets(1, 7, (7,), kinds=("vibration",))
+GROUP = Group.model_validate({"false_alarms": "3 per sensor per week", "accept_after": 6 * 3600.0})
+BY_NAME = {part.name: part for part in parts()}
+
+
+def watched(name: str | None) -> Watched:
+    part = BY_NAME[name] if name else None
+    with without(part):
+        return watch_fleets(FLEETS.simulations(True), part.settings(GROUP) if part else GROUP, None)[0][0]
+
+
+def test_every_view_can_be_left_out() -> None:
+    assert set(VIEWS) < set(BY_NAME)
+    assert BY_NAME["clock"].settings(Group()).views == tuple(view for view in VIEWS if view != "clock")
+
+
+def test_leaving_out_what_is_no_view_changes_what_is_said() -> None:
+    whole = watched(None)
+    for name in BY_NAME:
+        if name not in VIEWS:
+            other = watched(name)
+            assert other.events != whole.events or (other.threshold != whole.threshold).any(), name
+    assert watched(None).events == whole.events  # nothing stays behind
+
+
+def test_the_real_functions_are_back_even_after_a_failure() -> None:
+    real = [alarm.decide, calibration.keep_budget, calibration.thresholds, history.append]
+    for part in parts():
+        with pytest.raises(ZeroDivisionError), without(part):
+            raise ZeroDivisionError
+    assert real == [alarm.decide, calibration.keep_budget, calibration.thresholds, history.append]
+
+
+def test_the_whole_command(
+    checkout: Path,
+    skab: Callable[[], Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    some = [BY_NAME["silence"], BY_NAME["refractory"]]
+    monkeypatch.setattr("lstm_stream.evaluate.ablation.parts", lambda: some)
+    figures, picture = tmp_path / "ablation.json", tmp_path / "ablation.png"
+    options = ["--nab", checkout, "--skab", skab(), "--sensors", 2, "--days", 4, "--seeds", 1, "--jobs", 1]
+    assert main(["evaluate", "ablation", *map(str, options), "--json", str(figures), "--plot", str(picture)]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("What each part is worth: 2 streams of NAB, 1 run of SKAB, 2 simulated sensor-weeks")
+    assert "without refractory: an alarm may follow another at once" in text
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    found = json.loads(figures.read_bytes())
+    assert found["whole"]["nab"] > 80
+    assert found["without"]["silence"]["difference"]["nab"] == 0  # none of the streams falls silent
+    for row in found["without"].values():
+        for name, value in found["whole"].items():
+            assert row["measures"][name] - value == pytest.approx(row["difference"][name])
+
+
+def test_a_run_too_short_for_anything_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["evaluate", "ablation", "--days", "0.1"])
+    assert "argument --days: must be 4 or more at this interval, for 1152 samples" in capsys.readouterr().err
