@@ -116,6 +116,8 @@ RESULT = Result(
     p50=1.0,
     p99=2.0,
     histogram=[1] * (len(BINS) - 1),
+    connections=1,
+    pings=0,
     complaints=[],
 )
 

@@ -80,6 +80,8 @@ class Result:
     p50: float | None
     p99: float | None
     histogram: list[int]
+    connections: int  # that the consumer, or else the sender, has made
+    pings: int  # that it has sent over a raw socket
     complaints: list[str]  # the first lines of its log
 
     @property
@@ -220,6 +222,8 @@ def _result(kind: str, before: Mark, after: Mark, told: dict[str, Any], silent: 
         p50=p50,
         p99=p99,
         histogram=histogram,
+        connections=told["connections"],
+        pings=told["pings"],
         complaints=[],
     )
 

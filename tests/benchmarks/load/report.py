@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OURS = "daemon"
+COLUMNS = 2
+COLOURS = {"daemon": "C0", "paho": "C1", "gmqtt": "C2"}  # of those that tell latencies
 HEADER = (
     f"{'':14}{'messages':>11}{'a second':>11}{'µs CPU':>9}{'network':>9}{'worker':>8}{'trainer':>9}{'decode':>8}"
     f"{'detect':>8}{'lost':>9}{'rejected':>9}{'MB':>8}{'new µs':>8}{'p50 ms':>8}{'p99 ms':>8}"
@@ -55,6 +57,8 @@ def _notes(r: Result) -> list[str]:
         notes += r.complaints
     if r.first_missing:
         notes.append(f"{r.first_missing:,} first messages of sensors were not scored")
+    if r.connections > 1:
+        notes.append(f"it connected {r.connections} times")
     if r.retrains:
         notes.append("retraining meanwhile: " + ", ".join(f"{count} {what}" for what, count in r.retrains.items()))
     if r.events:
@@ -71,9 +75,10 @@ def draw(runs: Sequence[tuple[Plan, Sequence[Result]]], heading: str, path: Path
 
     bars = [(plan, results) for plan, results in runs if not plan.rate]
     histograms = [(plan, results) for plan, results in runs if plan.rate and any(r.p50 for r in results)]
-    columns = 2
-    rows = -(-(len(bars) + len(histograms)) // columns)
-    figure = Figure(figsize=(11, 2.8 * rows + 0.4), layout="constrained")
+    panels = len(bars) + len(histograms)
+    columns = min(COLUMNS, panels)
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(5.5 * columns, 2.8 * rows + 0.4), layout="constrained")
     for place, (plan, results) in enumerate([*bars, *histograms]):
         axes = figure.add_subplot(rows, columns, place + 1)
         axes.spines[["top", "right"]].set_visible(False)
@@ -85,7 +90,9 @@ def draw(runs: Sequence[tuple[Plan, Sequence[Result]]], heading: str, path: Path
 
 def _bars(axes: Axes, results: Sequence[Result]) -> None:
     names = [r.consumer + ("" if r.complete else " (incomplete)") for r in results]
-    bars = axes.barh(names, [r.cpu for r in results], color=[_colour(r) for r in results])
+    bars = axes.barh(
+        names, [r.cpu for r in results], color=["C0" if r.consumer == OURS else "lightgrey" for r in results]
+    )
     axes.bar_label(bars, [f"{r.cpu:.1f}" for r in results], padding=2, fontsize=8)
     axes.invert_yaxis()
     axes.tick_params(labelsize=8)
@@ -100,14 +107,10 @@ def _latencies(axes: Axes, results: Sequence[Result]) -> None:
         if r.p50 is not None and r.p99 is not None:
             label = f"{r.consumer}: p50 {r.p50:.2f} ms, p99 {r.p99:.2f} ms"
             share = np.array(r.histogram) / sum(r.histogram) * PER_DECADE
-            axes.step(middle, share, where="mid", color=_colour(r) if r.consumer == OURS else None, label=label)
+            axes.step(middle, share, where="mid", color=COLOURS[r.consumer], label=label)
     axes.set_xscale("log")
     axes.set_xlim(0.05, 1000)
     axes.set_xlabel("from the scheduled time to the end of the turn or the callback, ms", fontsize=8)
-    axes.set_ylabel("messages a decade", fontsize=8)
+    axes.set_ylabel("share of messages a decade", fontsize=8)
     axes.tick_params(labelsize=8)
     axes.legend(fontsize=8, frameon=False)
-
-
-def _colour(r: Result) -> str:
-    return "C0" if r.consumer == OURS else "lightgrey"
