@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import orjson
 
 from lstm_stream.config import Group
-from lstm_stream.evaluate import ablation, faults, nab, skab, tables
+from lstm_stream.evaluate import ablation, faults, learning, nab, skab, tables
 from lstm_stream.evaluate.fleets import Fleets
 from lstm_stream.evaluate.options import BUDGETS
 from lstm_stream.evaluate.parallel import processes
 from lstm_stream.replay import PICTURES, UnusableError, check_target, said_in_a_line
-from lstm_stream.simulate import DAY
+from lstm_stream.simulate import DAY, KINDS
 
 SHORTEST = 1152  # samples of a simulated sensor: four days at the usual interval
 
@@ -32,7 +32,9 @@ class Done(NamedTuple):
 @said_in_a_line
 def run_evaluate(args: argparse.Namespace, group: Group) -> int:
     """Run args.benchmark with the settings of a group; the exit code is 1 where that cannot be."""
-    benchmark = {"nab": _nab, "skab": _skab, "faults": _faults, "ablation": _ablation}[args.benchmark]
+    benchmark = {"nab": _nab, "skab": _skab, "faults": _faults, "ablation": _ablation, "learning": _learning}[
+        args.benchmark
+    ]
     _check_targets(args)
     done = benchmark(args, group)
     if args.json:
@@ -112,6 +114,17 @@ def _ablation(args: argparse.Namespace, group: Group) -> Done:
         bars.draw(path, report)
 
     return Done(tables.ablation_text(report), ablation.to_dict(report), draw)
+
+
+def _learning(args: argparse.Namespace, group: Group) -> Done:
+    report = learning.evaluate(args.kind or list(KINDS), args.sensors, args.seed, group, processes(args.jobs))
+
+    def draw(path: Path) -> None:
+        from lstm_stream.evaluate import stories
+
+        stories.draw(path, report)
+
+    return Done(tables.learning_text(report), learning.to_dict(report), draw)
 
 
 def _fleets(args: argparse.Namespace) -> Fleets:

@@ -8,6 +8,7 @@ import math
 from lstm_stream.options import Verb, Verbs, add_verb, number, whole
 
 BUDGETS = ("1 per sensor per day", "2 per sensor per week", "1 per sensor per week", "1 per sensor per month")
+KINDS = ("climate", "machine", "tank", "events", "battery", "vibration")  # of simulated sensors
 
 
 def add(verbs: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
@@ -21,13 +22,15 @@ def add(verbs: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
         "  lstm-stream evaluate nab NAB/ --plot nab.png         the Numenta Anomaly Benchmark\n"
         "  lstm-stream evaluate skab SKAB/data/                 the Skoltech Anomaly Benchmark\n"
         "  lstm-stream evaluate faults                          this project's own simulated faults\n"
-        "  lstm-stream evaluate ablation                        what each part of the detector is worth",
+        "  lstm-stream evaluate ablation                        what each part of the detector is worth\n"
+        "  lstm-stream evaluate learning                        does it ever learn a fault as normal?",
     )
     benchmarks = parser.add_subparsers(title="benchmarks", metavar="BENCHMARK", dest="benchmark", required=True)
     _add_nab(benchmarks, verb)
     _add_skab(benchmarks, verb)
     _add_faults(benchmarks, verb)
     _add_ablation(benchmarks, verb)
+    _add_learning(benchmarks, verb)
 
 
 def _add_nab(benchmarks: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
@@ -108,6 +111,26 @@ def _add_ablation(benchmarks: Verbs[argparse.ArgumentParser], verb: Verb) -> Non
     parser.add_argument("--nab", metavar="DIR", help="measure on this checkout of NAB as well")
     parser.add_argument("--skab", metavar="DIR", help="measure on SKAB's data in this folder as well")
     _add_fleets(parser)
+    _add_common(parser)
+
+
+def _add_learning(benchmarks: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
+    parser = add_verb(
+        benchmarks,
+        verb,
+        "changes that last for days: found, held, and learned only when they may be",
+        "Injects a slow drift, a step that stays and a fault of days into simulated sensors, and follows what becomes\n"
+        "of each: the alarm, the rounds of learning, and the week after it was accepted or over.",
+        "  lstm-stream evaluate learning --plot learning.png\n"
+        "  lstm-stream evaluate learning --kind tank --kind battery --sensors 12",
+        extra="plot",
+        name="learning",
+    )
+    parser.add_argument(
+        "--kind", action="append", choices=KINDS, help="of sensors; several may be given (default: all)"
+    )
+    parser.add_argument("--sensors", metavar="N", type=whole(1), default=4, help="of each kind (default: 4)")
+    parser.add_argument("--seed", metavar="N", type=whole(0), default=1000, help="of the sensors (default: 1000)")
     _add_common(parser)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lstm_stream.evaluate import ablation, faults, nab, scorer, skab
+from lstm_stream.evaluate import ablation, faults, learning, nab, scorer, skab
 from lstm_stream.replay import counted
 from lstm_stream.simulate import KINDS
+from lstm_stream.simulate.lasting import CHANGES
 
 RULES = {
     "optimised": "best threshold",
@@ -210,3 +211,41 @@ def signed(value: float, digits: int) -> str:
     """A difference; a plain 0 where nothing shows."""
     text = f"{value:+.{digits}f}" if math.isfinite(value) else "-"
     return "0" if float(text if text != "-" else 1) == 0 else text
+
+
+# --- learning
+
+CHANGED = {"drift": "a drift that stays", "step": "a step that stays", "fault": "a fault of days, then healthy"}
+
+
+def learning_title(report: learning.Report) -> str:
+    """The promise, and whether it was kept."""
+    broken = sum(one.adopted for one in report.outcomes)
+    rounds = "no round of learning was" if not broken else counted(broken, "round") + " of learning were"
+    return f"{counted(len(report.outcomes), 'lasting change')}: {rounds} begun and adopted while an alarm was open"
+
+
+def learning_text(report: learning.Report) -> str:
+    """A table for each change: kinds of sensors by what became of it."""
+    kinds = list(dict.fromkeys(one.kind for one in report.outcomes))
+    head = ["found", "delay", "alarm held", "accepted", "after", "begun before", "unnoticed", "alarms/week after"]
+    lines = [learning_title(report)]
+    for change in CHANGES:
+        rows = [_learning_row(kind or "all", report.over(change, kind)) for kind in (*kinds, None)]
+        lines += ["", *table([CHANGED[change], *head], rows)]
+    return "\n".join(lines)
+
+
+def _learning_row(name: str, outcomes: Sequence[learning.Outcome]) -> list[str]:
+    figures = learning.summary(outcomes)
+    return [
+        name,
+        f"{figures['found']} of {figures['changes']}",
+        duration(figures["median_delay"]),
+        percent(figures["held"]),
+        f"{figures['accepted']} of {figures['changes']}",
+        duration(figures["accepted_after"]),
+        number(figures["adopted_begun_before"], 0),
+        number(figures["adopted_unnoticed"], 0),
+        number(figures["alarms_after_per_week"], 2),
+    ]

@@ -5,14 +5,14 @@ Many streams go together, which is faster and changes no score (promise 1): a st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.config import Group, Limits
-from lstm_stream.detect.fleet import Fleet
+from lstm_stream.detect.fleet import Batch, Fleet
 from lstm_stream.detect.retraining import Trainer
 from lstm_stream.evaluate.parallel import balanced, each
 from lstm_stream.records import Event, Reading
@@ -21,6 +21,7 @@ from lstm_stream.replay import Advance, patient
 CHUNK = 256  # rows of each stream at a time
 
 F8 = NDArray[np.float64]
+Look = Callable[[Batch, NDArray[np.int_]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,17 @@ class Watched:
         return result
 
 
-def watch(streams: Sequence[Stream], group: Group, advance: Advance | None = None) -> list[Watched]:
+def watch(
+    streams: Sequence[Stream],
+    group: Group,
+    advance: Advance | None = None,
+    chunk: int = CHUNK,
+    look: Look | None = None,
+) -> list[Watched]:
     """Score all rows of the streams; `advance` is told how many are through. No stream's result depends on another's,
     unless the group shares its weights.
+
+    `look` is shown every batch, of `chunk` rows of each stream, with their numbers counted through all streams.
     """
     begin = np.cumsum([0, *(len(stream.readings) for stream in streams)])
     flat = _blank(int(begin[-1]))
@@ -71,14 +80,16 @@ def watch(streams: Sequence[Stream], group: Group, advance: Advance | None = Non
         names = {stream.group for stream in streams}
         limits = Limits(channels=10_000, sensors=max(len(streams), 1))
         fleet = Fleet({name: patient(group) for name in names}, limits, trainer)
-        for start in range(0, max((len(stream.readings) for stream in streams), default=0), CHUNK):
-            readings, at = _chunk(streams, begin, start)
+        for start in range(0, max((len(stream.readings) for stream in streams), default=0), chunk):
+            readings, at = _chunk(streams, begin, start, chunk)
             outcome = fleet.process(readings)
             for batch in outcome.batches:
                 rows, verdicts = at[batch.which], batch.verdicts
                 flat.time[rows], flat.score[rows] = batch.samples.time, verdicts.score
                 flat.threshold[rows], flat.view[rows] = verdicts.threshold, verdicts.view
                 flat.anomaly[rows] = verdicts.anomaly
+                if look:
+                    look(batch, rows)
             for event in outcome.events:
                 events[event.sensor].append(event)
             if advance:
@@ -106,12 +117,14 @@ def _work(job: tuple[list[Stream], Group], advance: Advance | None) -> list[Watc
     return watch(job[0], job[1], advance)
 
 
-def _chunk(streams: Sequence[Stream], begin: NDArray[np.int_], start: int) -> tuple[list[Reading], NDArray[np.int_]]:
+def _chunk(
+    streams: Sequence[Stream], begin: NDArray[np.int_], start: int, size: int
+) -> tuple[list[Reading], NDArray[np.int_]]:
     """Some rows of every stream, and each one's place among all rows."""
     readings: list[Reading] = []
     at: list[int] = []
     for stream, first in zip(streams, begin.tolist(), strict=False):
-        for row, reading in enumerate(stream.readings[start : start + CHUNK], first + start):
+        for row, reading in enumerate(stream.readings[start : start + size], first + start):
             if reading is not None:
                 readings.append(reading)
                 at.append(row)
