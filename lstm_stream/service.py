@@ -227,7 +227,8 @@ class Service:
         turn.rejections += turn.decoded.rejections
 
     def _detect(self, turn: Turn) -> None:
-        turn.outcome = self._fleet.process(turn.decoded.readings)
+        decoded = turn.decoded
+        turn.outcome = self._fleet.process(decoded.readings, decoded.at, decoded.rows)
         turn.rejections += [rejection for _, rejection in turn.outcome.rejections]
         for batch in turn.outcome.batches:
             slot, at = batch.samples.slot[-RECENT:].tolist(), batch.samples.time[-RECENT:].tolist()

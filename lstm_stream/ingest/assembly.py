@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from lstm_stream.config import Limits, Source
 from lstm_stream.ingest.channels import Channels
 from lstm_stream.ingest.counters import Counters
-from lstm_stream.ingest.decoder import Decoder
+from lstm_stream.ingest.decoder import Decoder, Explanation
+from lstm_stream.ingest.fast import Fast
 from lstm_stream.ingest.join import Join
 from lstm_stream.ingest.resample import Resample
 from lstm_stream.records import Chunk, Decoded, Message, Reading, Rejection
@@ -27,6 +28,7 @@ class Assembly:
 
     def __init__(self, sources: Sequence[Source], limits: Limits, clock: Callable[[], float] = time.time) -> None:
         self._decoder = Decoder(sources, limits)
+        self._fast = Fast(sources, limits)
         self._clock = clock
         self._counters = Counters(limits.sensors)
         self._join = Join(limits.sensors)
@@ -40,22 +42,40 @@ class Assembly:
         result = Decoded()
         count = 0
         for item in items:
-            for message in item.messages() if isinstance(item, Chunk) else (item,):
-                readings, rejections = self.decode(message)
-                result.readings += readings
-                result.at += [count] * len(readings)
-                result.arrivals += [message.time] * len(readings)
-                result.rejections += rejections
+            if isinstance(item, Chunk):
+                self._decode_chunk(item, count, result)
+                count += len(item)
+            else:
+                self._add(self.decode(item), item, count, result)
                 count += 1
+        result.rows = self._fast.rows()
         return result
+
+    def _decode_chunk(self, chunk: Chunk, first: int, result: Decoded) -> None:
+        """A chunk whose first message is number `first` of the batch: rows as far as possible, else readings."""
+        number, left = self._fast.read(chunk, first)
+        for k in left.tolist():
+            message = chunk.message(k)
+            seen = self._decoder.explain(message)
+            self._add(self._completed(message, seen), message, first + k, result)
+            self._fast.learn(message, int(number[k]), seen)
+
+    @staticmethod
+    def _add(decoded: tuple[list[Reading], list[Rejection]], message: Message, number: int, result: Decoded) -> None:
+        readings, rejections = decoded
+        result.readings += readings
+        result.at += [number] * len(readings)
+        result.arrivals += [message.time] * len(readings)
+        result.rejections += rejections
 
     def decode(self, message: Message) -> tuple[list[Reading], list[Rejection]]:
         """The readings that a message completes, of any sensor, and what was rejected of it. Never raises."""
+        return self._completed(message, self._decoder.explain(message))
+
+    def _completed(self, message: Message, seen: Explanation) -> tuple[list[Reading], list[Rejection]]:
         if self._plain:
-            return self._decoder.decode(message)
-        readings = self._due(message.time)
-        seen = self._decoder.explain(message)
-        rejections = seen.rejections
+            return seen.readings, seen.rejections
+        readings, rejections = self._due(message.time), seen.rejections
         for reading in seen.readings:
             for result in self._passed(reading, seen.settings, message):
                 if isinstance(result, Rejection):

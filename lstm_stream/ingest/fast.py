@@ -1,0 +1,241 @@
+"""The fast path: chunks to rows, without an object a message; what it does not know goes to the decoder, and teaches.
+
+    chunk -> TopicIndex: number of the topic -> its Shape -> scan(): time and values -> Rows
+                 ^                                  ^                  \\-> not read: decoder -> learn()
+                 └──────────── a message that the decoder has read ───────────────────┘
+
+Rules:
+1. What comes out is what the decoder would have made of the message, number by number; else nothing comes out.
+2. A topic is known from its first message on that the decoder made one sample of, if its source allows: one that
+   neither joins nor resamples nor counts, whose format is auto, json or value, and where the topic names the sensor.
+3. A shape counts only if it reads the message that it was learned from as the decoder did.
+4. A topic whose messages keep looking different is given up, as are topics beyond the limit: those are not slower than
+   they would be without all this.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from lstm_stream.config import Limits, Source
+from lstm_stream.ingest.decoder import Explanation
+from lstm_stream.ingest.formats.text import trimmed
+from lstm_stream.ingest.formats.value import CHANNEL
+from lstm_stream.ingest.index import TopicIndex
+from lstm_stream.ingest.routes import Routes, Target
+from lstm_stream.ingest.scan import scan
+from lstm_stream.ingest.shapes import Shape, of_object, plain, table
+from lstm_stream.records import Chunk, Message, Reading, Rejection, Rows
+
+_log = logging.getLogger(__name__)
+
+_TRIES = 8  # messages that a topic has to show what its messages look like, beyond what is known
+_MOST_SHAPES = 4096
+_LONGEST_TOPIC = 256  # bytes
+_TOPICS_A_SENSOR = 4  # that are remembered, on average
+
+I4 = NDArray[np.int32]
+
+
+class _Part(NamedTuple):
+    """What was read of one chunk."""
+
+    number: I4  # (N,) of the topics
+    shape: I4  # (N,) -1: not read
+    time: NDArray[np.float64]
+    values: NDArray[np.float64]
+    arrival: float
+    first: int  # the number of its first message in the batch
+
+
+class Fast:
+    """Reads what it can, and learns. Not thread-safe."""
+
+    def __init__(self, sources: Sequence[Source], limits: Limits) -> None:
+        self._limits = limits
+        self._routes = Routes(sources, limits)
+        self._eligible = {id(source) for source in sources if _is_eligible(source)}
+        self._sources = sources  # keeps the ids above alive
+        self._index = TopicIndex(_TOPICS_A_SENSOR * limits.sensors)
+        self._names: list[str] = []  # of the sensors, by the topic's number
+        self._tries: list[int] = []  # left
+        self._shape_of = np.full(64, -1, np.int32)  # by the topic's number
+        self._shapes: list[Shape] = []
+        self._numbers: dict[Shape, int] = {}
+        self._table = table([])
+        self._width = 1
+        self._parts: list[_Part] = []
+        self._new: dict[str, int] = {}  # topics that got their number since the last rows()
+        self._full = False
+
+    def read(self, chunk: Chunk, first: int) -> tuple[I4, NDArray[np.intp]]:
+        """Read a chunk whose first message is number `first` of the batch, until rows() is called.
+
+        Returns the numbers of its topics (N,), -1 where a topic is not known, and which messages were not read.
+        """
+        data = np.frombuffer(chunk.data, np.uint8)
+        number = self._index.find(data, chunk.table)
+        part = self._scan(data, chunk, number, self._shape_of, first)
+        self._parts.append(part)
+        return number, np.flatnonzero(part.shape < 0)
+
+    def _scan(self, data: NDArray[np.uint8], chunk: Chunk, number: I4, shape_of: I4, first: int) -> _Part:
+        shape, time = np.empty(len(chunk), np.int32), np.empty(len(chunk))
+        values = np.empty((len(chunk), self._width))
+        future, longest = self._limits.future, self._limits.payload_bytes
+        scan(data, chunk.table, chunk.time, future, longest, number, shape_of, self._table, shape, time, values)
+        return _Part(number, shape, time, values, chunk.time, first)
+
+    def rows(self) -> list[Rows]:
+        """What was read since the last call, in order of arrival."""
+        parts, self._parts = self._parts, []
+        self._new.clear()
+        if not parts or not self._shapes:
+            return []
+        sizes = [len(part.number) for part in parts]
+        shape = np.concatenate([part.shape for part in parts])
+        number = np.concatenate([part.number for part in parts])
+        at = np.concatenate([np.arange(size) + part.first for size, part in zip(sizes, parts, strict=True)])
+        arrival = np.repeat([part.arrival for part in parts], sizes)
+        time = np.concatenate([part.time for part in parts])
+        values = [part.values for part in parts]
+        width = max(part.shape[1] for part in values)
+        values = [_widened(part, width) for part in values]
+        together = values[0] if len(values) == 1 else np.concatenate(values)
+        layouts: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+        for k in np.unique(shape[shape >= 0]).tolist():
+            layouts.setdefault((self._shapes[k].group, self._shapes[k].channels), []).append(k)
+        timed = self._table.timed
+        result = []
+        for (group, channels), shapes in layouts.items():
+            which = shape == shapes[0] if len(shapes) == 1 else np.isin(shape, shapes)
+            result.append(
+                Rows(
+                    *(group, channels, self._names, number[which], at[which], time[which]),
+                    *(together[which, : len(channels)], arrival[which], timed[shape[which]]),
+                )
+            )
+        return result
+
+    # --- learning
+
+    def learn(self, message: Message, number: int, seen: Explanation) -> None:
+        """Take note of what the decoder made of a message whose topic has that number, or -1."""
+        if len(seen.readings) != 1 or seen.rejections or message.retain or id(seen.settings) not in self._eligible:
+            return
+        if number >= 0 and not self._tries[number]:
+            return  # given up; the commonest case comes first
+        reading = seen.readings[0]
+        if number < 0:
+            number = self._new.get(message.topic, -1)
+        if number < 0:
+            number = self._enter(message.topic, reading.sensor)
+        if number < 0 or not self._tries[number]:
+            return
+        self._tries[number] -= 1
+        shape = self._shape(message, seen, reading) if reading.sensor == self._names[number] else None
+        known = self._shapes[self._shape_of[number]] if self._shape_of[number] >= 0 else None
+        if shape is not None and known is not None:
+            shape = known.merged(shape)
+        if shape is not None and shape != known and self._register(shape) and self._reads(shape, message, reading):
+            self._shape_of[number] = self._numbers[shape]
+
+    def _enter(self, topic: str, sensor: str) -> int:
+        """A number for a topic; -1 where it gets none."""
+        text = topic.encode()
+        number = self._index.add(text) if len(text) <= _LONGEST_TOPIC else -1
+        if number < 0:
+            if not self._full and len(text) <= _LONGEST_TOPIC:
+                self._full = True
+                _log.warning("%d topics are remembered; messages of further ones cost more CPU", len(self._index))
+            return -1
+        self._new[topic] = number
+        self._names.append(sensor)
+        self._tries.append(_TRIES)
+        if number >= len(self._shape_of):
+            self._shape_of = np.concatenate((self._shape_of, np.full(len(self._shape_of), -1, np.int32)))
+        return number
+
+    def _shape(self, message: Message, seen: Explanation, reading: Reading) -> Shape | None:
+        """What a message looks like; None where that is not learned."""
+        target = self._routes.find(message.topic)
+        if isinstance(target, Rejection) or target.edge is not None or target.route.options.fields:
+            return None
+        if seen.format == "value":
+            return plain(reading.group, next(iter(reading.values)), strict=False)
+        document = _document(message.payload) if seen.format == "json" else None
+        if isinstance(document, dict):
+            route, time_key = target.route, seen.time_source if reading.timed else None
+            guessed = route.format == "auto" and route.options.time_field is None
+            return of_object(
+                document, reading.group, time_key, route.options, guessed, lambda key: _channel(target, key)
+            )
+        if isinstance(document, (int, float)) and not isinstance(document, bool):
+            return plain(reading.group, next(iter(reading.values)), strict=True)
+        return None
+
+    def _register(self, shape: Shape) -> bool:
+        """Give a shape a number."""
+        if shape not in self._numbers:
+            if len(self._shapes) >= _MOST_SHAPES:
+                return False
+            self._numbers[shape] = len(self._shapes)
+            self._shapes.append(shape)
+            self._table = table(self._shapes)
+            self._width = max(self._width, len(shape.channels))
+        return True
+
+    def _reads(self, shape: Shape, message: Message, reading: Reading) -> bool:
+        """Whether the shape reads the message as the decoder did, bit by bit."""
+        place = np.array([[0, 0, 0, len(message.payload), 0, 0]], np.int32)
+        chunk = Chunk(message.payload, place, message.time)
+        only = np.array([self._numbers[shape]], np.int32)
+        part = self._scan(np.frombuffer(message.payload, np.uint8), chunk, np.zeros(1, np.int32), only, 0)
+        told = [reading.values.get(name, np.nan) for name in shape.channels]
+        read = part.values[0, : len(told)]
+        return (
+            part.shape[0] >= 0
+            and part.time[0] == reading.time
+            and shape.timed == reading.timed
+            and reading.values.keys() <= set(shape.channels)
+            and np.array(told, np.float64).tobytes() == read.tobytes()
+        )
+
+
+def _is_eligible(source: Source) -> bool:
+    """Whether messages of a source may be read by themselves, and as what they look like."""
+    return (
+        not source.join
+        and not source.resample
+        and not source.counters
+        and source.root is None
+        and source.format in ("auto", "json", "value")
+    )
+
+
+def _document(payload: bytes) -> Any:
+    """What is in a payload, as the strictest reader has it."""
+    try:
+        return orjson.loads(trimmed(payload))
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _channel(target: Target, key: str) -> str | None:
+    """The channel that a number under this key would be; None where it is not watched."""
+    route, name = target.route, key
+    if route.channel is not None and target.channel:
+        name = target.channel if key == CHANNEL else target.channel + route.options.separator + key
+    return name if route.channels.pick({name: 0.0}) else None
+
+
+def _widened(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """The same with that many columns."""
+    missing = width - values.shape[1]
+    return values if not missing else np.hstack((values, np.full((len(values), missing), np.nan)))
