@@ -21,6 +21,7 @@ from tests.benchmarks.load.task import Snapshot, Task, quantile
 
 LOOK = 0.02  # s between two looks at the progress
 STUCK = 12.0  # s without progress after which the rest is lost; a round of training may be waited for for 10
+COMPILING = 90.0  # the same for the first messages: kernels may have to be compiled
 QUIET = 0.5  # s without use of the CPU after which a consumer that tells nothing is done
 HALF_A_DAY = 43_200.0  # s ago; from there on, messages as fast as they are taken do not reach the future
 SETTLE = 3.0  # s of a schedule before it is measured
@@ -118,13 +119,15 @@ class Run:
     consumer: Consumer
     broker: Broker | None
 
-    def phase(self, count: int, seconds: float, rate: float, origin: float) -> tuple[Mark, Mark, dict[str, Any]]:
+    def phase(
+        self, count: int, seconds: float, rate: float, origin: float, patience: float = STUCK
+    ) -> tuple[Mark, Mark, dict[str, Any]]:
         """Send, and wait until all is finished; the marks before and after, and what the sender says."""
         before, total = self.mark(time.monotonic()), self.pump.done.get()
         held_back = not (rate or self.plan.blast or self.consumer.silent)
         self.pump.start(count, seconds, rate, self.plan.window if held_back else 0, origin, self.plan.step)
         told = self.pump.finished()
-        return before, self.mark(self._drain(total + told["sent"])), told
+        return before, self.mark(self._drain(total + told["sent"], patience)), told
 
     def mark(self, at: float) -> Mark:
         others = {"sender": usage(self.pump.pid).cpu}
@@ -132,10 +135,9 @@ class Run:
             others["mosquitto"] = usage(self.broker.pid).cpu
         return Mark(at, self.consumer.usage(), self.consumer.snapshot(), others)
 
-    def _drain(self, total: int) -> float:
+    def _drain(self, total: int, patience: float) -> float:
         """When the last message was finished."""
         progress: Callable[[], float] = self.pump.done.get
-        patience = STUCK
         if self.consumer.silent:
             progress, patience, total = lambda: self.consumer.usage().cpu, QUIET, 1 << 62
         latest, at = progress(), time.monotonic()
@@ -156,7 +158,7 @@ def measure(kind: str, plan: Plan, packets: Packets) -> Result:
     with _processes(kind, plan, packets) as run:
         count = plan.sensors * plan.rounds
         origin = time.time() - (count * plan.step if plan.rate else HALF_A_DAY)
-        first, then, told = run.phase(count, FIRST, 0, origin)
+        first, then, told = run.phase(count, FIRST, 0, origin, COMPILING)
         fresh = (then.consumer.cpu - first.consumer.cpu) / max(told["sent"], 1) * 1e6
         missing = 0 if run.consumer.silent else count - then.told["messages"]
         acked = run.acknowledged()
