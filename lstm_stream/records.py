@@ -29,11 +29,16 @@ class Message(NamedTuple):
     mid: int = 0
 
 
-class Chunk:
-    """N MQTT PUBLISHes as they came from the broker, in one buffer; `time` is their arrival (unix s).
+APART = 2.0**-21
+"""Seconds between the arrivals of messages that came together: two float64 of this century, so that all differ."""
 
-    `table` (N, 6) int32 has of each where its topic begins, the topic's length, where its payload begins, the
-    payload's length, the first byte of its packet (1: retained, 2: QoS 1, 8: delivered again) and its packet id.
+
+class Chunk:
+    """N MQTT PUBLISHes as they came from the broker, in one buffer.
+
+    `table` (N, 7) int32 has of each where its topic begins, the topic's length, where its payload begins, the
+    payload's length, the first byte of its packet (1: retained, 2: QoS 1, 8: delivered again), its packet id, and how
+    many times APART after `time` (unix s) it arrived.
     """
 
     __slots__ = ("data", "session", "table", "time")
@@ -47,20 +52,26 @@ class Chunk:
     def __len__(self) -> int:
         return len(self.table)
 
+    @property
+    def arrivals(self) -> NDArray[np.float64]:
+        """When each arrived (N,), unix s."""
+        return np.multiply(self.table[:, 6], APART, dtype=np.float64) + self.time
+
     def only(self, which: slice | NDArray[np.bool_]) -> Chunk:
         """Some of the messages."""
         return Chunk(self.data, self.table[which], self.time, self.session)
 
     def message(self, k: int) -> Message:
         """Message number k. Of a topic that is not text, which no source takes, nothing is left."""
-        start, length, payload, size, first, packet_id = self.table[k].tolist()
+        start, length, payload, size, first, packet_id, after = self.table[k].tolist()
         qos = first >> 1 & 3
         try:
             topic = self.data[start : start + length].decode()
         except UnicodeDecodeError:
             topic = ""
         mid = self.session << 16 | packet_id if qos else 0
-        return Message(topic, self.data[payload : payload + size], self.time, bool(first & 1), qos, mid)
+        content = self.data[payload : payload + size]
+        return Message(topic, content, self.time + after * APART, bool(first & 1), qos, mid)
 
     def messages(self) -> list[Message]:
         """All of them."""
@@ -100,6 +111,13 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.number)
+
+    def only(self, which: NDArray[np.bool_]) -> Rows:
+        """Some of them."""
+        return Rows(
+            *(self.group, self.channels, self.names, self.number[which], self.at[which], self.time[which]),
+            *(self.values[which], self.arrival[which], self.timed[which]),
+        )
 
     def reading(self, k: int) -> Reading:
         """Row k as a reading."""
@@ -171,9 +189,10 @@ class View(int, Enum):
     SURPRISE = 4
     SHAPE = 5
     CLOCK = 6
-    RANGE = 7
-    STUCK = 8
-    SILENCE = 9
+    JOINT = 7
+    RANGE = 8
+    STUCK = 9
+    SILENCE = 10
 
 
 @dataclass(slots=True)
@@ -209,7 +228,7 @@ class Event:
     sensor: str
     group: str
     state: Literal["opened", "closed"]
-    view: str  # forecast | burst | level | surprise | shape | clock | range | stuck | silence
+    view: str  # forecast | burst | level | surprise | shape | clock | joint | range | stuck | silence
     reason: str  # a sentence for a technician
     opened: float  # data time, unix s
     closed: float | None  # data time, unix s
@@ -222,7 +241,8 @@ class Event:
 class Packed(NamedTuple):
     """One sensor's whole state as bytes, to be stored or sent elsewhere.
 
-    `sensor` is empty for what a group with shared weights keeps once. Equal signatures mean equal layouts.
+    `sensor` is empty for what a group with shared weights keeps once. Equal signatures mean equal layouts. An empty
+    state: the sensor was removed.
     """
 
     group: str

@@ -95,8 +95,8 @@ class Reporter:
 
 def _arrivals(turn: Turn) -> NDArray[np.float64]:
     """When each message of a turn arrived."""
-    sizes = [len(item) if isinstance(item, Chunk) else 1 for item in turn.messages]
-    return np.repeat(np.array([item.time for item in turn.messages], np.float64), sizes)
+    each = [item.arrivals if isinstance(item, Chunk) else np.array([item.time]) for item in turn.messages]
+    return np.concatenate([np.empty(0), *each])
 
 
 def _lags(decoded: Decoded) -> NDArray[np.float64]:

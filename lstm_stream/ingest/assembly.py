@@ -59,6 +59,9 @@ class Assembly:
             seen = self._decoder.explain(message)
             self._add(self._completed(message, seen), message, first + k, result)
             self._fast.learn(message, int(number[k]), seen)
+        if not self._plain and len(chunk):
+            last = chunk.message(len(chunk) - 1)
+            self._add((self._due(last.time), []), last, first + len(chunk) - 1, result)
 
     @staticmethod
     def _add(decoded: tuple[list[Reading], list[Rejection]], message: Message, number: int, result: Decoded) -> None:

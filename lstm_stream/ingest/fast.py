@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,7 +51,7 @@ class _Part(NamedTuple):
     shape: I4  # (N,) -1: not read
     time: NDArray[np.float64]
     values: NDArray[np.float64]
-    arrival: float
+    arrival: NDArray[np.float64]
     first: int  # the number of its first message in the batch
 
 
@@ -89,8 +90,8 @@ class Fast:
         shape, time = np.empty(len(chunk), np.int32), np.empty(len(chunk))
         values = np.empty((len(chunk), self._width))
         future, longest = self._limits.future, self._limits.payload_bytes
-        scan(data, chunk.table, chunk.time, future, longest, number, shape_of, self._table, shape, time, values)
-        return _Part(number, shape, time, values, chunk.time, first)
+        scan(data, chunk.table, chunk.time, future, longest, number, shape_of, *self._table, shape, time, values)
+        return _Part(number, shape, time, values, chunk.arrivals, first)
 
     def rows(self) -> list[Rows]:
         """What was read since the last call, in order of arrival."""
@@ -98,30 +99,18 @@ class Fast:
         self._new.clear()
         if not parts or not self._shapes:
             return []
-        sizes = [len(part.number) for part in parts]
-        shape = np.concatenate([part.shape for part in parts])
-        number = np.concatenate([part.number for part in parts])
-        at = np.concatenate([np.arange(size) + part.first for size, part in zip(sizes, parts, strict=True)])
-        arrival = np.repeat([part.arrival for part in parts], sizes)
-        time = np.concatenate([part.time for part in parts])
-        values = [part.values for part in parts]
-        width = max(part.shape[1] for part in values)
-        values = [_widened(part, width) for part in values]
-        together = values[0] if len(values) == 1 else np.concatenate(values)
+        places = [np.arange(len(part.number)) + part.first for part in parts]
+        width = max(part.values.shape[1] for part in parts)
+        number, shape = _joined([part.number for part in parts]), _joined([part.shape for part in parts])
+        time, values = _joined([part.time for part in parts]), _joined([_widened(part.values, width) for part in parts])
+        arrival, timed = _joined([part.arrival for part in parts]), self._table.timed[shape]
+        whole = Rows("", (), self._names, number, _joined(places), time, values, arrival, timed)
         layouts: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-        for k in np.unique(shape[shape >= 0]).tolist():
+        for k in np.flatnonzero(np.bincount(shape + 1)[1:]).tolist():
             layouts.setdefault((self._shapes[k].group, self._shapes[k].channels), []).append(k)
-        timed = self._table.timed
-        result = []
-        for (group, channels), shapes in layouts.items():
-            which = shape == shapes[0] if len(shapes) == 1 else np.isin(shape, shapes)
-            result.append(
-                Rows(
-                    *(group, channels, self._names, number[which], at[which], time[which]),
-                    *(together[which, : len(channels)], arrival[which], timed[shape[which]]),
-                )
-            )
-        return result
+        if len(layouts) == 1 and (shape >= 0).all():
+            return [_of(whole, *layout) for layout in layouts]
+        return [_of(whole.only(np.isin(shape, shapes)), *layout) for layout, shapes in layouts.items()]
 
     # --- learning
 
@@ -193,7 +182,7 @@ class Fast:
 
     def _reads(self, shape: Shape, message: Message, reading: Reading) -> bool:
         """Whether the shape reads the message as the decoder did, bit by bit."""
-        place = np.array([[0, 0, 0, len(message.payload), 0, 0]], np.int32)
+        place = np.array([[0, 0, 0, len(message.payload), 0, 0, 0]], np.int32)
         chunk = Chunk(message.payload, place, message.time)
         only = np.array([self._numbers[shape]], np.int32)
         part = self._scan(np.frombuffer(message.payload, np.uint8), chunk, np.zeros(1, np.int32), only, 0)
@@ -235,7 +224,19 @@ def _channel(target: Target, key: str) -> str | None:
     return name if route.channels.pick({name: 0.0}) else None
 
 
+def _of(rows: Rows, group: str, channels: tuple[str, ...]) -> Rows:
+    """The rows, of these channels; the columns beyond them are empty."""
+    values = rows.values
+    if values.shape[1] > len(channels):
+        values = np.ascontiguousarray(values[:, : len(channels)])
+    return replace(rows, group=group, channels=channels, values=values)
+
+
 def _widened(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     """The same with that many columns."""
     missing = width - values.shape[1]
     return values if not missing else np.hstack((values, np.full((len(values), missing), np.nan)))
+
+
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -30,7 +30,7 @@ def is_digit(data: U1, at: int, end: int) -> bool:
     return at < end and 48 <= data[at] <= 57
 
 
-@part
+@inline
 def read_number(data: U1, at: int, end: int, strict: bool) -> tuple[float, int]:
     """The number that begins at `at`, and where it ends; 0: none that is sure.
 

@@ -27,7 +27,7 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from lstm_stream.ingest.splitter import COLUMNS, FULL, OTHER, split
-from lstm_stream.records import Chunk
+from lstm_stream.records import APART, Chunk
 
 BUFFER = 2**18  # bytes
 _ROWS = 8192  # of a chunk
@@ -49,6 +49,7 @@ class Tap:
         self._bytes = np.frombuffer(self._buffer, np.uint8)
         self._table = np.empty((_ROWS, COLUMNS), np.int32)
         self._start = self._stop = 0  # of what is in the buffer
+        self._time = 0.0  # no message arrives before
         self._begun = False  # the first packet has been paho's
         self._passing = 0  # bytes of a packet under way that are paho's
         self._unread = False  # there are bytes in the buffer that nobody has looked at
@@ -142,7 +143,9 @@ class Tap:
             if rows:
                 data, table = bytes(self._buffer[self._start : at]), self._table[:rows].copy()
                 self._start = at
-                self._deliver(Chunk(data, table, self._clock()))
+                self._time = max(self._clock(), self._time)
+                self._deliver(Chunk(data, table, self._time))
+                self._time += rows * APART
             if why == OTHER or length > BUFFER or (length and not self._begun):
                 self._begun, self._passing = True, length
             if why != FULL or self._passing:

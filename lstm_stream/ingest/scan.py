@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.ingest.numbers import ISO, epoch, read_iso, read_number
-from lstm_stream.ingest.shapes import IGNORED, JSON_NUMBER, OBJECT, TEXT, TIME, Table
+from lstm_stream.ingest.shapes import IGNORED, JSON_NUMBER, OBJECT, TEXT, TIME
 from lstm_stream.jit import inline, kernel, part
+from lstm_stream.records import APART
 
 U1 = NDArray[np.uint8]
 I4 = NDArray[np.int32]
@@ -25,7 +26,7 @@ def spaces(data: U1, at: int, end: int) -> int:
     return at
 
 
-@part
+@inline
 def padding(data: U1, at: int, end: int) -> bool:
     """Whether nothing follows but what is trimmed."""
     at = spaces(data, at, end)
@@ -119,25 +120,26 @@ def read_time(data: U1, at: int, end: int, unit: int) -> tuple[float, int]:
     return time, (0 if np.isnan(time) else stop)
 
 
-@part
-def find_key(data: U1, at: int, end: int, guess: int, first: int, last: int, table: Table) -> int:
+@inline
+def find_key(data: U1, at: int, end: int, guess: int, first: int, last: int, keys: I4, text: U1) -> int:
     """Which of the keys first..last-1 stands at `at`, with the quote after it; -1: none. `guess` is tried first."""
     for k in range(first - 1, last):
         key = guess if k < first else k
-        start, length = table.start[key], table.start[key + 1] - table.start[key]
+        start, length = keys[key, 0], keys[key, 1]
         if at + length < end and data[at + length] == 34:
             same = 0
-            while same < length and data[at + same] == table.text[start + same]:
+            while same < length and data[at + same] == text[start + same]:
                 same += 1
             if same == length:
                 return key
     return -1
 
 
-@part
-def read_object(data: U1, at: int, end: int, shape: int, table: Table, values: F8) -> tuple[bool, float]:
-    """Read an object into `values` (W,). Whether it could be, and its time (NaN: it has none)."""
-    first, last = int(table.first[shape]), int(table.first[shape + 1])
+@inline
+def read_object(data: U1, at: int, end: int, shape: int, shapes: I4, keys: I4, text: U1, row: F8) -> tuple[bool, float]:
+    """Read an object into `row` (W,). Whether it could be, and its time (NaN: it has none)."""
+    unit, said, timed = int(shapes[shape, 1]), shapes[shape, 2] > 0, shapes[shape, 3] > 0
+    first, last = int(shapes[shape, 4]), int(shapes[shape + 1, 4])
     time, seen, found, key = np.nan, np.uint64(0), False, first - 1
     if data[at] != 123:
         return False, time
@@ -145,36 +147,41 @@ def read_object(data: U1, at: int, end: int, shape: int, table: Table, values: F
         at = spaces(data, at + 1, end)
         if at >= end or data[at] != 34:
             return False, time
-        key = find_key(data, at + 1, end, key + 1 if key + 1 < last else first, first, last, table)
+        key = find_key(data, at + 1, end, key + 1 if key + 1 < last else first, first, last, keys, text)
         if key < 0:
             return False, time
         bit = np.uint64(1) << np.uint64(key - first)
         if seen & bit:
             return False, time
         seen |= bit
-        at = spaces(data, at + 2 + table.start[key + 1] - table.start[key], end)
+        at = spaces(data, at + 2 + keys[key, 1], end)
         if at >= end or data[at] != 58:
             return False, time
         at = spaces(data, at + 1, end)
         if at >= end:
             return False, time
-        held = table.held[key]
-        if held == TIME:
-            time, at = read_time(data, at, end, table.unit[shape])
+        held = int(keys[key, 2])
+        if data[at] < 58 and data[at] != 34 and held >= 0:
+            value, at = read_number(data, at, end, True)
+            if at == 0:
+                return False, time
+            row[held], found = value, True
+        elif held == TIME:
+            time, at = read_time(data, at, end, unit)
             if at == 0:
                 return False, time
         else:
-            what, value, at = read_value(data, at, end, held, table.said[shape])
+            what, value, at = read_value(data, at, end, held, said)
             if what == SLOW:
                 return False, time
             if what == FOUND and held >= 0:
-                values[held], found = value, True
+                row[held], found = value, True
         at = spaces(data, at, end)
         if at >= end or (data[at] != 44 and data[at] != 125):
             return False, time
         if data[at] == 125:
             break
-    fits = found and padding(data, at + 1, end) and not (table.timed[shape] and np.isnan(time))
+    fits = found and padding(data, at + 1, end) and not (timed and np.isnan(time))
     return fits, time
 
 
@@ -182,37 +189,40 @@ def read_object(data: U1, at: int, end: int, shape: int, table: Table, values: F
 def scan(
     data: U1,
     rows: I4,
-    arrival: float,
+    came: float,
     future: float,
     longest: int,
     number: I4,
     shape_of: I4,
-    table: Table,
+    shapes: I4,
+    keys: I4,
+    text: U1,
     shape: I4,
     time: F8,
     values: F8,
 ) -> None:
-    """Read the payloads of a chunk's rows (N, 6) whose topics, of these numbers (N,), have a shape.
+    """Read the payloads of a chunk's rows (N, 7) whose topics, of these numbers (N,), have a shape of the table.
 
     Fills shape (N,), -1 where a payload was not read; time (N,), unix s; values (N, W), NaN where absent. Retained
     messages, payloads beyond `longest` bytes and times beyond `future` seconds ahead are not read.
     """
     for n in range(len(rows)):
+        arrival = came + rows[n, 6] * APART
         shape[n] = -1
         time[n] = arrival
         values[n] = np.nan
         at, end = int(rows[n, 2]), int(rows[n, 2]) + int(rows[n, 3])
-        known = shape_of[number[n]] if number[n] >= 0 else -1
+        known = int(shape_of[number[n]]) if number[n] >= 0 else -1
         if known < 0 or at == end or end - at > longest or rows[n, 4] & 1:
             continue
-        if table.kind[known] == OBJECT:
-            fits, told = read_object(data, at, end, known, table, values[n])
+        if shapes[known, 0] == OBJECT:
+            fits, told = read_object(data, at, end, known, shapes, keys, text, values[n])
             if not fits or told - arrival > future:
                 continue
-            if table.timed[known]:
+            if shapes[known, 3]:
                 time[n] = told
         else:
-            value, stop = read_number(data, at, end, table.kind[known] == JSON_NUMBER)
+            value, stop = read_number(data, at, end, shapes[known, 0] == JSON_NUMBER)
             if stop == 0 or not padding(data, stop, end):
                 continue
             values[n, 0] = value

@@ -127,26 +127,24 @@ def _shape(group: str, held: Mapping[bytes, str | int], unit: int, said: bool) -
 class Table(NamedTuple):
     """Shapes as arrays, for the kernel."""
 
-    kind: NDArray[np.int32]  # (S,)
-    unit: NDArray[np.int32]
-    said: NDArray[np.bool_]
-    timed: NDArray[np.bool_]
-    first: NDArray[np.int32]  # (S + 1,) where each shape's keys begin
-    start: NDArray[np.int32]  # (K + 1,) where each key begins in `text`
-    held: NDArray[np.int32]  # (K,)
+    shapes: NDArray[np.int32]  # (S + 1, 5): kind, unit, said, timed, the first of its keys
+    keys: NDArray[np.int32]  # (K, 3): where it begins in `text`, its length, what it holds
     text: NDArray[np.uint8]
+
+    @property
+    def timed(self) -> NDArray[np.bool_]:
+        """Which shapes hold the time (S + 1,)."""
+        return self.shapes[:, 3] > 0
 
 
 def table(shapes: list[Shape]) -> Table:
     """These shapes, numbered in order."""
     keys = [key for shape in shapes for key in shape.keys]
+    first = np.cumsum([0, *(len(shape.keys) for shape in shapes)])
+    start = np.cumsum([0, *(len(text) for text, _ in keys)])
+    told = [(shape.kind, shape.unit, shape.said, shape.timed) for shape in shapes]
     return Table(
-        np.array([shape.kind for shape in shapes], np.int32),
-        np.array([shape.unit for shape in shapes], np.int32),
-        np.array([shape.said for shape in shapes], np.bool_),
-        np.array([shape.timed for shape in shapes], np.bool_),
-        np.cumsum([0, *(len(shape.keys) for shape in shapes)], dtype=np.int32),
-        np.cumsum([0, *(len(text) for text, _ in keys)], dtype=np.int32),
-        np.array([held for _, held in keys], np.int32),
+        np.array([(*what, k) for what, k in zip([*told, (0,) * 4], first, strict=True)], np.int32),
+        np.array([(k, len(text), held) for k, (text, held) in zip(start, keys, strict=False)], np.int32).reshape(-1, 3),
         np.frombuffer(b"".join(text for text, _ in keys), np.uint8),
     )

@@ -17,7 +17,7 @@ from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.numbers import read_iso, read_number
 from lstm_stream.ingest.timestamps import parse_time
 from lstm_stream.jit import kernel
-from lstm_stream.records import Chunk, Decoded, Message, Reading
+from lstm_stream.records import APART, Chunk, Decoded, Message, Reading
 
 NOW = 1_795_255_200.0  # 2026-11-21T10:00:00Z
 
@@ -27,9 +27,9 @@ def chunk(messages: Sequence[tuple[str, bytes]], time: float = NOW, first: int =
     data, rows = b"", []
     for topic, payload in messages:
         name = topic.encode()
-        rows.append((len(data), len(name), len(data) + len(name), len(payload), first, 0))
+        rows.append((len(data), len(name), len(data) + len(name), len(payload), first, 0, len(rows)))
         data += name + payload
-    return Chunk(data, np.array(rows, np.int32).reshape(-1, 6), time)
+    return Chunk(data, np.array(rows, np.int32).reshape(-1, 7), time)
 
 
 def exact(reading: Reading) -> tuple[Any, ...]:
@@ -103,7 +103,7 @@ def test_a_batch_of_several_chunks_and_messages_keeps_its_numbers() -> None:
     assert found.at == [2]
     assert {rows.channels: rows.at.tolist() for rows in found.rows} == {("value",): [0, 4], ("t",): [3]}
     assert {rows.channels: rows.arrival.tolist() for rows in found.rows} == {
-        ("value",): [NOW, NOW + 2],
+        ("value",): [NOW, NOW + 2 + APART],
         ("t",): [NOW + 2],
     }
 
@@ -211,7 +211,7 @@ def test_what_lies_behind_a_payload_is_not_read() -> None:
     for source in ({}, {"format": "json"}):
         first = chunk([("plant/a", whole)])
         cut = Chunk(first.data, np.repeat(first.table, len(whole), axis=0), NOW)
-        cut.table[:, 3] = np.arange(len(whole))
+        cut.table[:, 3] = cut.table[:, 6] = np.arange(len(whole))
         assert_the_same(source, [first, cut])
 
 
