@@ -162,7 +162,8 @@ class App:
 
     def _intake(self) -> Intake:
         s, waiting = self._session, len(self._inbox)
-        return Intake(s.connected, s.messages_received, self._inbox.dropped, waiting, self._config.limits.inbox)
+        limit, forgotten = self._config.limits.inbox, self._fleet.forgotten
+        return Intake(s.connected, s.messages_received, self._inbox.dropped, waiting, limit, forgotten)
 
     def health(self) -> Health:
         """Healthy: the loop turns. Ready: messages come in and are scored."""

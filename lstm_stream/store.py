@@ -59,15 +59,22 @@ class Store:
             raise StateError(self._explain(error)) from error
 
     def save(self, packed: Iterable[Packed]) -> int:
-        """Replace these sensors' rows, all or none; returns how many. Raises StateError where it cannot be written.
+        """Replace these sensors' rows, or delete those without a state, all or none; returns how many.
 
-        What `packed` raises comes through, and nothing is written.
+        Raises StateError where it cannot be written. What `packed` raises comes through, and nothing is written.
         """
         db, count = self._connection, 0
         try:
             db.execute("BEGIN IMMEDIATE")
             for row in packed:
+                count += 1
                 channels = json.dumps(row.channels)
+                if not row.state:
+                    db.execute(
+                        "DELETE FROM sensors WHERE grp = ? AND sensor = ? AND channels = ?",
+                        (row.group, row.sensor, channels),
+                    )
+                    continue
                 if row.sensor:  # a sensor lives in one place; what is shared exists once for each set of channels
                     db.execute(
                         "DELETE FROM sensors WHERE grp = ? AND sensor = ? AND channels <> ?",
@@ -78,7 +85,6 @@ class Store:
                     "SET signature = excluded.signature, state = excluded.state",
                     (row.group, row.sensor, channels, row.signature, row.state),
                 )
-                count += 1
             db.execute("COMMIT")
         except sqlite3.Error as error:
             raise StateError(self._explain(error)) from error

@@ -42,7 +42,7 @@ def reopen(path) -> Iterator[Callable[..., Store]]:
 
 
 def test_what_is_saved_comes_back_in_order(reopen) -> None:
-    rows = [row("z"), row("a", b""), row("", b"shared"), row("Ω/ 'x'", b"1" * 100_000), row("z", group="other")]
+    rows = [row("z"), row("a", b"\0"), row("", b"shared"), row("Ω/ 'x'", b"1" * 100_000), row("z", group="other")]
     assert reopen().save(rows) == 5
     assert list(reopen().load()) == rows
 

@@ -81,3 +81,8 @@ def closed(accepted: bool, lasted: float, peak: float, threshold: float) -> str:
 def silent(usual: float) -> str:
     """Why a silence opened."""
     return f"no samples, where one came every {duration(usual)}"
+
+
+def forgotten(lasted: float) -> str:
+    """Why what was open of a sensor closes when it is removed."""
+    return f"forgotten: no samples for {duration(lasted)}"

@@ -1,6 +1,6 @@
 """The line of one group's sensors: samples in, verdicts out; it owns every number known of them.
 
-    scale -> views of the awaited forecast -> score -> decide -> remember -> LSTM step -> next forecast
+    silence ended? -> weights to adopt? -> the compiled line (line.py) -> events -> a round to start?
 
 No I/O and no wall clock: time comes with the samples. A sensor's verdicts depend on its own samples in their order
 (with `weights: shared`, also on the group's), never on its name, its row or its batch: promise 1.
@@ -8,63 +8,20 @@ No I/O and no wall clock: time comes with the samples. A sensor's verdicts depen
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.config import Group
-from lstm_stream.detect import (
-    alarm,
-    calibration,
-    describe,
-    errors,
-    freeze,
-    history,
-    levels,
-    novelty,
-    scaling,
-    silence,
-    start,
-)
-from lstm_stream.detect.batches import empty_verdicts, waves
-from lstm_stream.detect.inputs import elapse, inputs
+from lstm_stream.detect import alarm, describe, levels, line, scaling, silence, start
+from lstm_stream.detect.batches import empty_verdicts, plain, put, taken, waves
 from lstm_stream.detect.retraining import Learner, SharedLearner, Trainer
-from lstm_stream.detect.state import PROFILES, lstm_shape, sensor_arrays
-from lstm_stream.lstm import kernels, params
+from lstm_stream.detect.state import lstm_shape, sensor_arrays, state_of
+from lstm_stream.lstm import params
 from lstm_stream.records import ChannelEvidence, Event, Samples, Verdicts, View
 
-CALIBRATE_FROM = 128  # samples: the first weights are adopted, errors are worth remembering
-
-DOUBT = 0.5  # of the threshold: from this score on, scales and levels wait for better times
-
-WIDEST = 30.0  # scaled units: sinh of it still is a number
-
 F8 = NDArray[np.float64]
-
-
-class Observation(NamedTuple):
-    """M samples as the views see them."""
-
-    u: F8  # (M, D) scaled values
-    x: NDArray[np.float32]  # (M, I) inputs of the LSTM
-    gap: NDArray[np.float32]  # (M,) the elapsed-time input
-    center: F8  # (M, D)
-    scale: F8  # (M, D)
-    error: F8  # (M, D) usual forecast error, scaled
-    statistic: F8  # (M, V)
-    share: F8  # (M, STUCK, D) each channel's part of each view's statistic; the last is the stuck view's
-    outside: F8  # (M,) how far beyond the range
-    stuck: F8  # (M,)
-
-
-class Decision(NamedTuple):
-    """What is made of it."""
-
-    score: F8  # (M,)
-    threshold: F8
-    leading: NDArray[np.int8]  # View
-    transition: NDArray[np.int8]
 
 
 class Detector:
@@ -81,8 +38,10 @@ class Detector:
         self.arrays = sensor_arrays(len(channels), group, most=most)
         shape = lstm_shape(len(channels), group)
         self._cell = params.CELLS[shape.cell].code, shape.hidden
-        self._views = PROFILES[group.profile].views
-        self._votes = np.array([view.name.lower() in group.views for view in View], np.float64)  # by View: 1 or 0
+        votes = np.array([view.name.lower() in group.views for view in View], np.float64)
+        self._rules = line.Rules(votes, group.false_alarms, group.accept_after, group.warmup)
+        self._state = state_of(self.arrays)
+        self._seen = np.zeros(0, np.int32)  # (S,) for `waves`
         self._initial, self.misfit = start.fresh(shape, group.model), start.misfit(shape, group.model)
         self.learner = Learner(group, self.arrays, trainer)
         if group.model.weights == "shared":
@@ -96,13 +55,19 @@ class Detector:
         slot = self._free.pop() if self._free else len(self.sensors)
         if slot == len(self.sensors):
             self.sensors.append(sensor)
-            self.arrays.grow(len(self.sensors))
-            self._heard.resize(self.arrays.capacity, refcheck=False)
+            if slot == self.arrays.capacity or not slot:
+                self._grow(slot + 1)
         self.sensors[slot] = sensor
         if not isinstance(self.learner, SharedLearner):
             self.learner.weights[slot] = self._initial
         self.learner.enter(slot, sensor)
         return slot
+
+    def _grow(self, sensors: int) -> None:
+        self.arrays.grow(sensors)
+        self._state = state_of(self.arrays)
+        self._heard.resize(self.arrays.capacity, refcheck=False)
+        self._seen.resize(self.arrays.capacity, refcheck=False)
 
     def remove(self, slot: int) -> None:
         """Forget a sensor; its row is free again."""
@@ -136,157 +101,30 @@ class Detector:
         while start < len(samples):
             limit = self.learner.until_boundary()
             stop = len(samples) if limit is None else min(len(samples), start + limit)
-            for rows in waves(samples.slot[start:stop]):
-                events += self._step(samples, verdicts, rows + start)
+            for rows in waves(samples.slot[start:stop], self._seen):
+                if len(rows) == len(samples):
+                    return verdicts, self._step(plain(samples), verdicts)
+                said = empty_verdicts(len(rows), len(self.channels))
+                events += self._step(taken(samples, rows + start), said)
+                put(said, rows + start, verdicts)
             start = stop
         return verdicts, events
 
-    def _step(self, samples: Samples, verdicts: Verdicts, rows: NDArray[np.intp]) -> list[Event]:
-        """One sample each of distinct sensors: `rows` of the batch."""
-        slot, time, values = samples.slot[rows], samples.time[rows], samples.values[rows]
+    def _step(self, samples: Samples, verdicts: Verdicts) -> list[Event]:
+        """One sample each of distinct sensors."""
+        slot, time, v = samples.slot, samples.time, verdicts
         events = self._end_silence(slot, time)
         self.learner.before(slot)
-        seen = self._observe(slot, time, values)
-        decided = self._decide(slot, time, seen)
-        self._write(verdicts, rows, slot, seen, decided)
-        for m in np.flatnonzero(decided.transition):
-            evidence = self._evidence(values[m], verdicts, int(rows[m]))
-            events.append(
-                self._event(int(slot[m]), float(time[m]), int(decided.transition[m]), evidence, verdicts, rows[m])
-            )
-        self._advance(slot, time, seen, decided)
-        return events
-
-    def _observe(self, slot: NDArray[np.int32], time: F8, values: F8) -> Observation:
-        """Scale the samples and look at them through every view."""
-        a = self.arrays
-        gap = elapse(slot, time, a.time, a.interval, a.gap, a.count)
-        center, scale = np.empty_like(values), np.empty_like(values)
-        u = scaling.standardise(
-            slot, values, a.seen, a.mean, a.variance, a.early, a.outliers, a.doubtful, center, scale
+        transition = np.empty(len(slot), np.int8)
+        said = line.Said(
+            v.expected, v.lower, v.upper, v.contribution, v.score, v.threshold, v.view, v.anomaly, transition
         )
-        x = inputs(slot, u, time, gap, a.last)
-        statistic = np.empty((len(slot), self._views))
-        share = np.zeros((len(slot), View.STUCK, len(self.channels)))
-        error = np.sqrt(a.error[slot])
-        errors.error_views(slot, u, a.forecast, a.seen, a.doubtful, a.error, a.burst, statistic, share)
-        levels.level_view(
-            slot,
-            u,
-            time,
-            a.count,
-            a.doubtful,
-            a.gram,
-            a.moment,
-            a.baseline,
-            a.deviation,
-            a.level,
-            a.covariance,
-            a.fit,
-            statistic,
-            share,
-        )
-        outside = np.empty(len(slot))
-        novelty.novelty_views(
-            slot,
-            values,
-            u,
-            scale,
-            time,
-            a.forecast,
-            a.count,
-            a.past_value,
-            a.points,
-            a.used,
-            a.known,
-            a.radius,
-            a.lowest,
-            a.highest,
-            View.SURPRISE - 1,
-            statistic,
-            outside,
-            share,
-        )
-        stuck = freeze.stuck_view(slot, values, a.raw, a.run, a.longest, a.changes, share[:, View.STUCK - 1])
-        return Observation(u, x, gap, center, scale, error, statistic, share, outside, stuck)
-
-    def _decide(self, slot: NDArray[np.int32], time: F8, seen: Observation) -> Decision:
-        """Score, compare with what the budget allows, step the alarms."""
-        a = self.arrays
-        leading = np.empty(len(slot), np.int8)
-        statistic, outside, stuck = self._voting(seen)
-        score = calibration.score(slot, statistic, outside, a.fit, leading)
-        leading[leading > self._views] = View.RANGE
-        budget = self.group.false_alarms
-        threshold = calibration.thresholds(slot, a.interval, a.strictness, a.count, budget)
-        threshold[a.count[slot] < self.group.warmup] = np.inf
-        frozen = stuck >= 1
-        stuck = stuck * np.where(np.isfinite(threshold), threshold, 0.0)
-        frozen &= stuck > score
-        score[frozen], leading[frozen] = stuck[frozen], View.STUCK
-        accept = self.group.accept_after
-        transition = alarm.decide(
-            slot, time, score, threshold, leading, accept, a.open, a.opened, a.peak, a.quiet, a.leading
-        )
-        calibration.keep_budget(slot, score, threshold, transition == alarm.OPENED, a.interval, budget, a.strictness)
-        return Decision(score, threshold, leading, transition)
-
-    def _voting(self, seen: Observation) -> tuple[F8, F8, F8]:
-        """The views' statistics (M, V), out of range (M,) and stuck (M,): 0 where the view raises no alarm.
-
-        What is remembered of them stays whole, so that a view can be switched on again.
-        """
-        votes = self._votes
-        if votes[View.FORECAST : View.SILENCE].all():
-            return seen.statistic, seen.outside, seen.stuck
-        first = View.FORECAST
-        return (
-            seen.statistic * votes[first : first + self._views],
-            seen.outside * votes[View.RANGE],
-            seen.stuck * votes[View.STUCK],
-        )
-
-    def _write(
-        self, verdicts: Verdicts, rows: NDArray[np.intp], slot: NDArray[np.int32], seen: Observation, decided: Decision
-    ) -> None:
-        """The verdicts of these rows, in the channels' own units."""
-        a = self.arrays
-        forecast = a.forecast[slot].astype(np.float64)
-        half = seen.error * calibration.band(slot, decided.threshold, a.fit)[:, None]
-        verdicts.expected[rows] = seen.center + seen.scale * np.sinh(forecast)
-        verdicts.lower[rows] = seen.center + seen.scale * np.sinh(np.maximum(forecast - half, -WIDEST))
-        verdicts.upper[rows] = seen.center + seen.scale * np.sinh(np.minimum(forecast + half, WIDEST))
-        verdicts.score[rows], verdicts.threshold[rows] = decided.score, decided.threshold
-        verdicts.view[rows], verdicts.anomaly[rows] = decided.leading, a.open[slot]
-        share = seen.share[np.arange(len(rows)), np.maximum(decided.leading, 1) - 1]
-        total = share.sum(axis=1, keepdims=True)
-        verdicts.contribution[rows] = np.divide(share, total, out=np.zeros_like(share), where=total > 0)
-
-    def _advance(self, slot: NDArray[np.int32], time: F8, seen: Observation, decided: Decision) -> None:
-        """Remember the samples, step the LSTM to its next forecast, and see whether a retraining is due."""
-        a = self.arrays
-        normal = ~a.open[slot]
-        a.doubtful[slot] = ~normal | (decided.score >= DOUBT * decided.threshold)
-        learning = normal & (a.count[slot] >= CALIBRATE_FROM)
-        calibration.remember(
-            slot,
-            seen.statistic,
-            learning,
-            decided.transition,
-            decided.threshold,
-            a.histogram,
-            a.fit,
-            a.maximum,
-            a.block,
-            a.waiting,
-            a.blocks,
-        )
-        history.append(
-            slot, a.count, time, seen.u, seen.gap, normal, a.past_time, a.past_value, a.past_gap, a.learnable
-        )
-        kernels.step_rows(*self._cell, slot, self.learner.weights, seen.x, a.lstm, a.forecast)
-        a.count[slot] += 1
+        line.step(self._state, self._rules, *self._cell, self.learner.weights, slot, time, samples.values, said)
+        for m in transition.nonzero()[0].tolist():
+            evidence = self._evidence(samples.values[m], verdicts, m)
+            events.append(self._event(int(slot[m]), float(time[m]), int(transition[m]), evidence, verdicts, m))
         self.learner.after(slot)
+        return events
 
     # --- silence
 
@@ -298,32 +136,42 @@ class Detector:
 
     def silences(self, now: float) -> list[Event]:
         """Events of the sensors that have fallen silent by data time `now`."""
-        a, slots = self.arrays, np.arange(len(self.sensors), dtype=np.int32)
-        due = self._silent_from(slots)
-        quiet = slots[(due < now) & np.isnan(a.silent_since[slots])]
-        a.silent_since[quiet] = due[quiet]
+        if not self._rules.votes[View.SILENCE]:
+            return []
+        a = self.arrays
+        habits, since = (a.time, a.interval, a.gap, a.count, self._heard), self._listening_since
+        quiet = silence.overdue(len(self.sensors), *habits, a.silent_since, since, now)
         return [self._silence(int(slot), None) for slot in quiet]
 
-    def _silent_from(self, slot: NDArray[np.int32]) -> F8:
-        """When these sensors count as silent: after their last sample, or after we began to listen."""
+    def unheard(self, now: float, after: float, most: int) -> list[int]:
+        """The slots of sensors, `most` at most, that have been silent for `after` s, or since we listen."""
         a = self.arrays
-        if not self._votes[View.SILENCE]:
-            return np.full(len(slot), np.inf)
-        since = np.where(self._heard[slot], a.time[slot], np.maximum(a.time[slot], self._listening_since))
-        return silence.deadline(since, a.interval[slot], a.gap[slot], a.count[slot])
+        habits = a.time, a.interval, a.gap, a.count, self._heard
+        found: list[int] = silence.unheard(len(self.sensors), *habits, self._listening_since, now, after, most).tolist()
+        return found
+
+    def farewell(self, slot: int, time: float) -> list[Event]:
+        """A sensor is forgotten at that data time: the events that close what is open of it."""
+        a = self.arrays
+        reason = describe.forgotten(time - float(a.time[slot]))
+        events = []
+        if not np.isnan(a.silent_since[slot]):
+            began = float(a.silent_since[slot])
+            events.append(self._make_event(slot, View.SILENCE, began, time, reason, 0.0, 0.0, {}))
+        if a.open[slot]:
+            view, began, peak = View(int(a.leading[slot])), float(a.opened[slot]), float(a.peak[slot])
+            events.append(self._make_event(slot, view, began, time, reason, peak, 0.0, {}))
+        return events
 
     def _end_silence(self, slot: NDArray[np.int32], time: F8) -> list[Event]:
         """A sample ends its sensor's silence; one that nobody saw begin is reported with its begin and its end."""
         a = self.arrays
-        known = ~np.isnan(a.silent_since[slot])
-        due = self._silent_from(slot)
-        unseen = ~known & (due < time)
-        self._heard[slot] = True
-        if not (known.any() or unseen.any()):
+        habits = a.time, a.interval, a.gap, a.count, self._heard
+        wanted = self._rules.votes[View.SILENCE] > 0
+        unseen, both = silence.ended(slot, time, *habits, a.silent_since, self._listening_since, wanted)
+        if not len(both):
             return []
-        a.silent_since[slot[unseen]] = due[unseen]
         events = [self._silence(int(s), None) for s in slot[unseen]]
-        both = known | unseen
         events += [self._silence(int(s), float(t)) for s, t in zip(slot[both], time[both], strict=True)]
         a.silent_since[slot[both]] = np.nan
         return events

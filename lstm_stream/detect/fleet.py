@@ -23,11 +23,16 @@ from numpy.typing import NDArray
 
 from lstm_stream.config import Group, Limits
 from lstm_stream.detect.detector import Detector
+from lstm_stream.detect.members import Members
+from lstm_stream.detect.readings import stale, to_samples, unknown_channels, unusable
 from lstm_stream.detect.retraining import Round, Trainer
-from lstm_stream.detect.roster import ACCEPTED, IDLE, LARGEST, Arrivals, Binding, Piece, Roster, joined
+from lstm_stream.detect.roster import ACCEPTED, IDLE, Arrivals, Binding, Piece, Roster, joined
 from lstm_stream.records import Event, Packed, Reading, Reason, Rejection, Rows, Samples, Verdicts
 
 log = logging.getLogger(__name__)
+
+FORGOTTEN_AT_ONCE = 500  # sensors that are removed in one look: some milliseconds
+PACKED_AT_ONCE = 4 * 2**20  # bytes
 
 Key = tuple[str, tuple[str, ...]]  # group, channels
 
@@ -91,7 +96,10 @@ class Fleet:
         self._groups = groups
         self._limits = limits
         self._trainer = trainer
-        self._members: dict[tuple[str, str], Member] = {}
+        self._members = Members()
+        self._gone: list[Packed] = []  # sensors that were removed since the state was saved
+        self._full = False  # whether a sensor was refused, as there were too many
+        self.forgotten = 0  # sensors removed as they were silent for so long
         self._rosters: list[Roster] = []
         self._roster_of: dict[Key, Roster] = {}
         self._bindings: dict[tuple[str, tuple[str, ...], int], tuple[list[str], Binding]] = {}
@@ -133,8 +141,7 @@ class Fleet:
 
     def _take(self, call: _Call, place: int, index: int, reading: Reading) -> None:
         """A reading that waits to be scored from now on, or a rejection."""
-        name = (reading.group, reading.sensor)
-        member = self._members.get(name)
+        member = self._member(reading.group, reading.sensor)
         rejection = unusable(reading) or (self._admission(reading) if member is None else None)
         if rejection is not None:
             call.outcome.rejections.append((index, rejection))
@@ -209,6 +216,9 @@ class Fleet:
     def _admission(self, reading: Reading) -> Rejection | None:
         """Why a new sensor cannot be admitted; None if it can."""
         if len(self._members) >= self._limits.sensors:
+            if not self._full:
+                log.warning("limits.sensors is reached: new sensors are left out from now on, %r first", reading.sensor)
+                self._full = True
             detail = f"{reading.sensor!r} is one sensor too many; raise limits.sensors (now {self._limits.sensors})"
             return Rejection(Reason.TOO_MANY_SENSORS, detail)
         return self._too_many(len(reading.values)) if len(reading.values) > self._limits.channels else None
@@ -220,8 +230,13 @@ class Fleet:
     def _enter(self, reading: Reading, channels: tuple[str, ...]) -> Member:
         """A new sensor, or one that is so again. Nothing of the sensor may wait to be scored."""
         roster = self._roster((reading.group, channels))
-        member = self._members[(reading.group, reading.sensor)] = Member(roster, self._house(roster, reading.sensor))
+        member = Member(roster, self._house(roster, reading.sensor))
+        self._members.put(reading.group, reading.sensor, roster.number, member.slot)
         return member
+
+    def _member(self, group: str, sensor: str) -> Member | None:
+        place = self._members.find(group, sensor)
+        return None if place is None else Member(self._rosters[place[0]], place[1])
 
     def _house(self, roster: Roster, sensor: str) -> int:
         self._stays += 1
@@ -260,7 +275,7 @@ class Fleet:
         left = self._look_up(binding, rows, first, which, pieces)
         if len(left):
             for number in np.unique(rows.number[left]).tolist():
-                member = self._members.get((rows.group, rows.names[number]))
+                member = self._member(rows.group, rows.names[number])
                 if member is not None and member.roster.channels.issuperset(rows.channels):
                     binding.set(number, member.roster, member.slot)
             left = self._look_up(binding, rows, first, left, pieces)
@@ -285,11 +300,28 @@ class Fleet:
     # --- time and counts
 
     def silences(self, now: float) -> list[Event]:
-        """Events of sensors that have fallen silent by data time `now`."""
+        """Events of sensors that have fallen silent by data time `now`, and of those that are forgotten."""
         events = [event for roster in self._rosters for event in roster.detector.silences(now)]
         for event in events:
-            member = self._members[(event.group, event.sensor)]
-            member.roster.dirty[member.slot] = True
+            number, slot = self._members.find(event.group, event.sensor) or (0, 0)
+            self._rosters[number].dirty[slot] = True
+        return events + self._forget(now)
+
+    def _forget(self, now: float) -> list[Event]:
+        """Remove sensors that have been silent for `limits.forget_after`; many, at several looks."""
+        after = math.inf if self._limits.forget_after is None else self._limits.forget_after
+        events: list[Event] = []
+        room = FORGOTTEN_AT_ONCE
+        for roster in self._rosters:
+            d = roster.detector
+            for slot in d.unheard(now, after, room):
+                sensor, room = str(d.sensors[slot]), room - 1
+                events += d.farewell(slot, now)
+                self._gone.append(Packed(d.name, sensor, d.channels, "", b""))
+                self._members.remove(d.name, sensor)
+                roster.leave(slot)
+                self.forgotten += 1
+                self._full = False
         return events
 
     def listen_from(self, since: float) -> None:
@@ -316,12 +348,19 @@ class Fleet:
     # --- state in and out
 
     def pack(self) -> Iterator[Packed]:
-        """The state of the sensors that changed since `saved` was called, then of the groups that share weights."""
+        """The state of the sensors that changed since `saved` was called, then of the groups that share weights.
+
+        The sensors that were removed come first, with an empty state.
+        """
+        yield from self._gone
         for roster in self._rosters:
             d = roster.detector
-            signature = d.arrays.signature
-            for slot in np.flatnonzero(roster.dirty).tolist():
-                yield Packed(d.name, str(d.sensors[slot]), d.channels, signature, d.arrays.pack(slot))
+            signature, changed = d.arrays.signature, np.flatnonzero(roster.dirty)
+            some = max(1, PACKED_AT_ONCE // d.arrays.row_bytes)
+            for start in range(0, len(changed), some):
+                slots = changed[start : start + some].tolist()
+                for slot, state in zip(slots, d.arrays.pack_many(slots), strict=True):
+                    yield Packed(d.name, str(d.sensors[slot]), d.channels, signature, state)
         for (group, channels), detector in self.detectors.items():
             common = detector.learner.pack()
             if common is not None:
@@ -329,6 +368,7 @@ class Fleet:
 
     def saved(self) -> None:
         """What was packed is safe."""
+        self._gone.clear()
         for roster in self._rosters:
             roster.dirty[:] = False
 
@@ -347,36 +387,5 @@ class Fleet:
         detector.arrays.unpack(slot, packed.state)
         detector.learner.resume(slot)
         roster.latest[slot] = detector.arrays.time[slot]
-        self._members[(packed.group, packed.sensor)] = Member(roster, slot)
+        self._members.put(packed.group, packed.sensor, roster.number, slot)
         self.latest = max(self.latest, float(roster.latest[slot]))
-
-
-def to_samples(readings: Sequence[Reading], slots: Sequence[int], channels: tuple[str, ...]) -> Samples:
-    """Readings as arrays; NaN where a reading lacks a channel or shows no number that a sensor can mean."""
-    values = np.array([[r.values.get(name, np.nan) for name in channels] for r in readings], np.float64)
-    values[~(np.abs(values) < LARGEST)] = np.nan
-    times = np.array([r.time for r in readings], np.float64)
-    return Samples(np.array(slots, np.int32), times, values.reshape(len(readings), len(channels)))
-
-
-def unusable(reading: Reading) -> Rejection | None:
-    """Why no sensor could take this reading; None if one can. The decoder lets none of these through."""
-    if not math.isfinite(reading.time):
-        return Rejection(Reason.BAD_TIMESTAMP, f"{reading.sensor!r}: the time {reading.time} is none")
-    if not reading.values:
-        return Rejection(Reason.NO_CHANNELS, f"{reading.sensor!r}: no channel")
-    return None
-
-
-def stale(sensor: str, time: float, latest: float) -> Rejection:
-    """Why a sample that is not newer than the last one is refused: it must not step the state twice."""
-    if time == latest:
-        return Rejection(Reason.DUPLICATE, f"{sensor!r} already has a sample of this time")
-    return Rejection(Reason.OUT_OF_ORDER, f"{sensor!r}: {latest - time:.3f} s older than its last sample")
-
-
-def unknown_channels(reading: Reading, unknown: set[str]) -> Rejection:
-    """Why channels that appear after warm-up are left out."""
-    names = ", ".join(sorted(unknown)[:5])
-    detail = f"{reading.sensor!r}: {names} appeared after warm-up; exclude them, or start with --fresh"
-    return Rejection(Reason.UNKNOWN_CHANNEL, detail)

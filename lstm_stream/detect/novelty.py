@@ -97,8 +97,8 @@ def novelty_views(
 ) -> None:
     """M samples u (M, D), unscaled values (M, D), of distinct sensors; the state arrays (S, D, ...) are updated.
 
-    There are as many looks as `used` has. Writes statistic[:, first_view:first_view + 3], the largest of all channels, outside (M,), the farthest beyond the
-    range of a channel in lengths of that range, and each channel's part in share.
+    Writes statistic[:, first_view:], one for each look in `used`, the largest of all channels, outside (M,), the
+    farthest beyond the range of a channel in lengths of that range, and each channel's part in share.
     """
     point = np.empty(COORDINATES)
     ring, looks = past_value.shape[1], used.shape[2]

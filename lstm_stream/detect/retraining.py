@@ -25,10 +25,14 @@ from lstm_stream.config import Group, Retraining
 from lstm_stream.detect.history import sequence
 from lstm_stream.detect.slots import SlotArrays
 from lstm_stream.detect.state import PROFILES, lstm_shape, shared_arrays
+from lstm_stream.jit import inline, kernel
 from lstm_stream.lstm import kernels, training
 from lstm_stream.lstm.params import CELLS
 
 log = logging.getLogger(__name__)
+
+I4 = NDArray[np.int32]
+I8 = NDArray[np.int64]
 
 FIRST = 64  # samples before the first round
 HELD_BACK = 0.2  # of a window, its newest part: compared on, never trained on
@@ -57,9 +61,44 @@ class Round(NamedTuple):
     weights: NDArray[np.float32] | None = None
 
 
+@inline
 def is_due(count: int, every: int) -> bool:
     """A round starts at 64, 128, 256 ... samples while the sensor is new, then at every multiple of `every`."""
     return count >= FIRST and (count % every == 0 or (count < every and count & (count - 1) == 0))
+
+
+@kernel
+def adopting(slot: I4, adopt_at: I8, count: I8) -> I4:
+    """Those of the slots (M,) whose round is to be adopted before their next sample."""
+    found, n = np.empty(len(slot), np.int32), 0
+    for row in slot:
+        if adopt_at[row] == count[row]:
+            found[n] = row
+            n += 1
+    return found[:n]
+
+
+@kernel
+def starting(slot: I4, adopt_at: I8, count: I8, is_open: NDArray[np.bool_], every: int) -> I4:
+    """Those of the slots (M,) where a round is due and none is under way; none while an alarm is open."""
+    found, n = np.empty(len(slot), np.int32), 0
+    for row in slot:
+        if adopt_at[row] < 0 and not is_open[row] and is_due(count[row], every):
+            found[n] = row
+            n += 1
+    return found[:n]
+
+
+@kernel
+def outdated(slot: I4, generation: I4, current: int, count: I8) -> tuple[I4, int]:
+    """Those of the slots (M,) whose state belongs to older weights, and how many of all have a first sample before."""
+    found, n, fresh = np.empty(len(slot), np.int32), 0, 0
+    for row in slot:
+        fresh += count[row] == 0
+        if generation[row] != current:
+            found[n] = row
+            n += 1
+    return found[:n], fresh
 
 
 def train(job: Job) -> Round:
@@ -130,18 +169,17 @@ class Learner:
     def before(self, slots: NDArray[np.int32]) -> None:
         """Adopt what is due before these (distinct) sensors' next samples."""
         a = self._arrays
-        for slot in slots[a.adopt_at[slots] == a.count[slots]]:
-            self._adopt(int(slot))
+        for slot in adopting(slots, a.adopt_at, a.count).tolist():
+            self._adopt(slot)
 
     def after(self, slots: NDArray[np.int32]) -> None:
         """Start the rounds that are due after these (distinct) sensors' samples; none while an alarm is open."""
         if not self._settings.enabled:
             return
         a = self._arrays
-        for slot in slots[(a.count[slots] >= FIRST) & ~a.open[slots]]:
-            if a.adopt_at[slot] < 0 and is_due(int(a.count[slot]), self._settings.every):
-                a.adopt_at[slot] = a.count[slot] + min(self._settings.lag, self._settings.every - 1)
-                self._under_way[int(slot)] = self._trainer.submit(self._job(int(slot), int(a.count[slot])))
+        for slot in starting(slots, a.adopt_at, a.count, a.open, self._settings.every).tolist():
+            a.adopt_at[slot] = a.count[slot] + min(self._settings.lag, self._settings.every - 1)
+            self._under_way[slot] = self._trainer.submit(self._job(slot, int(a.count[slot])))
 
     def enter(self, slot: int, sensor: str) -> None:
         """A new sensor is here."""
@@ -235,16 +273,17 @@ class SharedLearner(Learner):
                 c.weights[0] = c.challenger[0]
                 c.generation[0] += 1
             c.settled[0] = OPEN
-        for slot in slots[a.generation[slots] != c.generation[0]]:
+        old, fresh = outdated(slots, a.generation, int(c.generation[0]), a.count)
+        self._begun += fresh
+        for slot in old.tolist():
             if a.count[slot] > 0:
-                self.rebuild(int(slot))
+                self.rebuild(slot)
             a.generation[slot] = c.generation[0]
 
     def after(self, slots: NDArray[np.int32]) -> None:
         """Count the samples; start a round where one is due."""
         c = self.common
         c.total[0] += len(slots)
-        self._begun += int((self._arrays.count[slots] == 1).sum())
         if self._settings.enabled and c.next_round[0] <= c.total[0]:
             ready = self._ready()
             sensors = max(1, self._begun)

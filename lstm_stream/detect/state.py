@@ -6,7 +6,8 @@ declaration, so that a field cannot be forgotten in any of them.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import collections
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -148,3 +149,13 @@ def sensor_arrays(channels: int, group: Group, sensors: int = 1, most: int = 1) 
 def shared_arrays(network: Shape) -> SlotArrays:
     """The one row of what a group with shared weights keeps once."""
     return SlotArrays(shared_fields(network), version=VERSION)
+
+
+_sensor_names = [spec.name for spec in fields(1, Group()) if spec.name != "weights"]
+_namedtuple: Any = collections.namedtuple  # whose fields are known to fields() alone
+State = _namedtuple("State", _sensor_names)  # a sensor's arrays but for its weights, as kernels take them
+
+
+def state_of(arrays: SlotArrays) -> Any:
+    """The arrays for the kernels; others after the next `grow`."""
+    return State(*(getattr(arrays, name) for name in _sensor_names))

@@ -46,13 +46,14 @@ _WORK = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Intake(NamedTuple):
-    """What the network side knows at this instant; the two counts only ever rise."""
+    """What is read at the instant of a scrape, of the network side above all; the three counts only ever rise."""
 
     connected: bool
     received: int  # messages since the start
     dropped: int  # of them lost because the queue was full
     queued: int
     capacity: int
+    forgotten: int = 0  # sensors that were removed
 
 
 class Metrics:
@@ -243,6 +244,11 @@ class _IntakeCollector(Collector):
         yield CounterMetricFamily("lstm_stream_messages_received", "MQTT messages received.", intake.received)
         yield CounterMetricFamily(
             "lstm_stream_messages_dropped", "Messages lost because the queue was full.", intake.dropped
+        )
+        yield CounterMetricFamily(
+            "lstm_stream_sensors_forgotten",
+            "Sensors removed after long silence (limits.forget_after).",
+            intake.forgotten,
         )
         yield GaugeMetricFamily("lstm_stream_queue_length", "Messages that wait for the worker.", intake.queued)
         yield GaugeMetricFamily("lstm_stream_queue_capacity", "Messages that may wait (limits.inbox).", intake.capacity)

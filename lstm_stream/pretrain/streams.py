@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.config import Source
-from lstm_stream.detect.fleet import to_samples
+from lstm_stream.detect.readings import to_samples
 from lstm_stream.recording import RecordingError, read
 from lstm_stream.records import Reading
 

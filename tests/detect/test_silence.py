@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lstm_stream.config import Limits
 from lstm_stream.detect import silence
 from lstm_stream.records import Reading
 
@@ -16,7 +17,7 @@ def every(interval, samples=100, since=1e6, sensor="s", jitter=0.1, seed=0):
 
 @pytest.fixture
 def fleet(fleet_of):
-    return fleet_of(enabled=False)
+    return fleet_of(Limits(forget_after=None), enabled=False)
 
 
 @pytest.mark.parametrize("interval", [0.1, 60.0, 86400.0])
@@ -30,7 +31,7 @@ def test_it_opens_after_many_usual_intervals_at_a_fixed_data_time(fleet, fleet_o
     assert (event.view, event.state, event.closed) == ("silence", "opened", None)
     assert last + 5 * interval < event.opened < last + 20 * interval
     assert fleet.counts()["silent"] == 1
-    other = fleet_of(enabled=False)
+    other = fleet_of(Limits(forget_after=None), enabled=False)
     other.process(readings)
     assert other.silences(np.nextafter(event.opened, 0)) == []
     assert other.silences(np.nextafter(event.opened, np.inf)) == [event]
@@ -108,6 +109,7 @@ def test_rows_without_a_sensor_are_not_silent(fleet) -> None:
 def test_the_deadline_is_never_before_the_last_sample() -> None:
     rng = np.random.default_rng(0)
     time, interval, gap = rng.uniform(0, 1e9, 1000), rng.exponential(100, 1000), rng.exponential(1000, 1000)
-    due = silence.deadline(time, interval, gap, np.full(1000, 10**6))
+    columns = list(zip(time, interval, gap, strict=True))
+    due = np.array([silence.deadline(*column, 10**6) for column in columns])
     assert (due >= time + gap).all()
-    assert np.isinf(silence.deadline(time, interval, gap, np.zeros(1000, np.int64))).all()
+    assert all(np.isinf(silence.deadline(*column, 0)) for column in columns)
