@@ -36,7 +36,9 @@ from lstm_stream.config.values import template_parts as template_parts
 from lstm_stream.config.values import topic_levels as topic_levels
 from lstm_stream.lstm.names import CellName
 
-ViewName = Literal["forecast", "burst", "level", "surprise", "shape", "clock", "range", "stuck", "silence"]
+ViewName = Literal[
+    "forecast", "burst", "level", "surprise", "shape", "clock", "joint", "range", "stuck", "silence"
+]
 VIEWS: tuple[ViewName, ...] = get_args(ViewName)
 
 
@@ -183,7 +185,7 @@ class Group(Section):
         default=1 / WEEK,
         description="The alarm budget: how many false alarms you accept, per sensor per hour, day, week, ...",
     )
-    warmup: int = Field(default=400, ge=64, description="Samples of a sensor before its first alarm.")
+    warmup: int = Field(default=200, ge=64, description="Samples of a sensor before its first alarm.")
     accept_after: Duration = Field(
         default=3 * 86400.0, gt=0, description="An alarm open for so long is taken for the new normal."
     )

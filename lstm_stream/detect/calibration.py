@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lstm_stream.detect.alarm import NOTHING, OPENED
 from lstm_stream.jit import inline, kernel
+from lstm_stream.records import View
 
 BLOCK = 5  # samples
 MEMORY = 4000.0  # blocks
@@ -32,13 +33,15 @@ MARGIN = 0.6  # decades above the threshold within which false alarms lie; beyon
 PACE = 0.5  # decades of strictness for an alarm
 LEAST, MOST = -0.5, 2.0  # decades
 AT_FIRST = 0.0  # strictness of a new sensor
-NOVICE = 200.0  # ... and what is added to it: this over the number of its samples
-WEIGHT = 0.3  # of a view's score: so that blocks of quiet simulated sensors exceed a score of s once in 10^s
+NOVICE = 300.0  # ... and what is added to it: this over the number of its samples
+WEIGHT = 0.36  # of a view's score: so that blocks of quiet simulated sensors exceed a score of s once in 10^s
 SINGLE = 0.6  # of the largest view's score, which may be enough by itself: some faults only one view sees
 USUAL = 0.3  # score of a view
-ALONE = 3.0  # views that a single odd value shows in: forecast, surprise, and clock or range
+HALF = 2  # of the views, the first, look at the same errors: each counts half
+ALONE = 2.5  # views, so counted, that a single odd value shows in: forecast, surprise, and clock or range
 RANGE_SLOPE, RANGE_UNIT = 1.5, 0.01  # score for each decade, and lengths of the range, by which a value is out of range
 FASTEST = 30.0  # s; samples that come faster say the same thing several times
+RANGE = int(View.RANGE)
 FLOOR = 2.0  # the lowest alarm threshold: one block in a hundred
 
 F8 = NDArray[np.float64]
@@ -112,12 +115,12 @@ def fit_tail(histogram: F4, fit: F8) -> None:
 
 
 @kernel
-def score(slot: NDArray[np.int32], statistic: F8, outside: F8, fit: F8, leading: NDArray[np.int8]) -> F8:
+def score(slot: NDArray[np.int32], statistic: F8, outside: F8, fit: F8, votes: F8, leading: NDArray[np.int8]) -> F8:
     """Scores (M,) of M distinct sensors from their views' statistics (M, V) and how far a value is out of range (M,).
 
     It is `WEIGHT` times the sum of the views' own scores, as what several views find odd is odder than what one does,
-    or `SINGLE` times the largest, if that is more.
-    leading (M,) receives the number of the view with the largest, from 1; the range's is V + 1.
+    or `SINGLE` times the largest, if that is more. votes (by View) are 1 for the views that count, else 0.
+    leading (M,) receives the number of the view with the largest; 0 while too little is known.
     """
     views = statistic.shape[1]
     result = np.zeros(len(slot))
@@ -126,11 +129,11 @@ def score(slot: NDArray[np.int32], statistic: F8, outside: F8, fit: F8, leading:
         leading[m] = 0
         if fit[row, 0, 0] < ENOUGH:
             continue
-        largest = total = RANGE_SLOPE * math.log10(1.0 + outside[m] / RANGE_UNIT)
-        leading[m] = views + 1
+        largest = total = votes[RANGE] * RANGE_SLOPE * math.log10(1.0 + outside[m] / RANGE_UNIT)
+        leading[m] = RANGE
         for v in range(views):
-            s = tail_score(statistic[m, v], fit[row, v])
-            total += s
+            s = votes[v + 1] * tail_score(statistic[m, v], fit[row, v])
+            total += 0.5 * s if v < HALF else s
             if s >= largest:
                 largest, leading[m] = s, v + 1
         result[m] = max(WEIGHT * total, SINGLE * largest)
@@ -183,7 +186,7 @@ def band(slot: NDArray[np.int32], threshold: F8, fit: F8) -> F8:
     tails are unknown.
     """
     result = np.empty(len(slot))
-    others = USUAL * (fit.shape[1] + 1 - ALONE)
+    others = USUAL * (fit.shape[1] + 1 - 0.5 * HALF - ALONE)
     for m in range(len(slot)):
         result[m] = tail_value((threshold[m] / WEIGHT - others) / ALONE, fit[slot[m], 0])
         if not math.isfinite(result[m]):

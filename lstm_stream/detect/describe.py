@@ -11,6 +11,7 @@ from lstm_stream.records import ChannelEvidence, View
 NEVER = {
     View.SHAPE: "{name}: its last samples have a mean or an unrest together that it never showed",
     View.CLOCK: "{name} is {actual}, which it never was at this time of day",
+    View.JOINT: "{name}: its average of late does not go with those of the other channels as it always did",
     View.RANGE: "{name} is {actual}, outside everything it has shown",
 }
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_stream.detect import alarm, calibration, errors, freeze, history, inputs, levels, novelty, scaling
+from lstm_stream.detect import alarm, calibration, errors, freeze, history, inputs, joint, levels, novelty, scaling
 from lstm_stream.jit import inline, kernel, part
 from lstm_stream.lstm import kernels
 from lstm_stream.records import View
@@ -26,7 +26,7 @@ CALIBRATE_FROM = 128  # samples: the first weights are adopted, errors are worth
 DOUBT = 0.5  # of the threshold: from this score on, scales and levels wait for better times
 WIDEST = 30.0  # scaled units: sinh of it still is a number
 
-RANGE, STUCK, SURPRISE = int(View.RANGE), int(View.STUCK), int(View.SURPRISE)
+JOINT, STUCK, SURPRISE = int(View.JOINT), int(View.STUCK), int(View.SURPRISE)
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -103,6 +103,25 @@ def observe(
         outside,
         share,
     )
+    joint.joint_view(
+        slot,
+        u,
+        center,
+        scale,
+        s.count,
+        s.doubtful,
+        s.origin,
+        s.smooth,
+        s.joint_counts,
+        s.joint_total,
+        s.joint_product,
+        s.joint_mean,
+        s.joint_covariance,
+        s.fit,
+        JOINT - 1,
+        statistic,
+        share,
+    )
     stuck = freeze.stuck_view(slot, values, s.raw, s.run, s.longest, s.changes, share[:, STUCK - 1])
     return u, x, gap, stuck
 
@@ -110,17 +129,10 @@ def observe(
 @part
 def decide(s: Any, rules: Any, slot: I4, time: F8, statistic: F8, outside: F8, stuck: F8, said: Any) -> None:
     """Score, compare with what the budget allows, step the alarms."""
-    views, votes = statistic.shape[1], rules.votes
-    voting, ranging = np.empty_like(statistic), np.empty_like(outside)
-    for m in range(len(slot)):
-        for v in range(views):
-            voting[m, v] = statistic[m, v] * votes[1 + v]
-        ranging[m] = outside[m] * votes[RANGE]
-    score = calibration.score(slot, voting, ranging, s.fit, said.leading)
+    votes = rules.votes
+    score = calibration.score(slot, statistic, outside, s.fit, votes, said.leading)
     threshold = calibration.thresholds(slot, s.interval, s.strictness, s.count, rules.budget)
     for m in range(len(slot)):
-        if said.leading[m] > views:
-            said.leading[m] = RANGE
         if s.count[slot[m]] < rules.warmup:
             threshold[m] = np.inf
         frozen = stuck[m] * votes[STUCK]

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from lstm_stream.detect.inputs import DAY
 from lstm_stream.jit import inline, kernel, part
+from lstm_stream.records import View
 
 POINTS = 64  # of one look at one channel
 LOOKS = 3
@@ -30,6 +31,7 @@ RECENT = 20  # samples
 RADIUS, GROWTH = 0.02, 1.25  # scaled units; factor when the memory is full
 WINDOW = 10  # samples
 QUIETEST = 0.02  # variance, in scaled units, below which a window's spread does not matter
+OUTSIDE = int(View.RANGE) - 1  # where the shares of the range are
 STEP = 3.0  # scales by which a single value may widen the range where that is still narrow
 
 F4 = NDArray[np.float32]
@@ -114,7 +116,8 @@ def novelty_views(
         for j in range(u.shape[1]):
             value = u[m, j]
             if math.isnan(value) or count[row] < RECENT:
-                for look in range(LOOKS + 1):
+                share[m, OUTSIDE, j] = 0.0
+                for look in range(LOOKS):
                     share[m, first_view + look, j] = 0.0
                 for look in range(looks):
                     known[row, j, look, place] = used[row, j, look]
@@ -155,5 +158,5 @@ def novelty_views(
             step = max(span, STEP * scale[m, j])
             lowest[row, j] = min(low, max(values[m, j], low - step))
             highest[row, j] = max(high, min(values[m, j], high + step))
-            share[m, first_view + LOOKS, j] = beyond
+            share[m, OUTSIDE, j] = beyond
             outside[m] = max(outside[m], beyond)

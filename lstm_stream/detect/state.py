@@ -20,8 +20,8 @@ from lstm_stream.detect.scaling import EARLY
 from lstm_stream.detect.slots import FieldSpec, SlotArrays
 from lstm_stream.lstm.params import Shape
 
-VERSION = 3  # raise it when a field's meaning changes while its name and shape stay
-CALIBRATED = 6  # forecast, burst, level, surprise, shape, clock
+VERSION = 4  # raise it when a field's meaning changes while its name and shape stay
+CALIBRATED = 6  # forecast, burst, level, surprise, shape, clock; and joint where there are several channels
 
 
 class Sizes(NamedTuple):
@@ -33,6 +33,7 @@ class Sizes(NamedTuple):
     terms: int  # of the seasonal baseline: constant, day, half-day, week
     looks: int  # of the novelty memory
     points: int  # of one look
+    joint: bool  # whether several channels are looked at together
     history: int  # samples to train on at most
     pool: int  # sensors whose windows train shared weights
 
@@ -40,8 +41,8 @@ class Sizes(NamedTuple):
 # A lean sensor has no memory of what it has seen, which takes most room and time; its day is a single wave, and its
 # histograms end where a lean sensor's statistics hardly ever come.
 PROFILES = {
-    "full": Sizes(CALIBRATED, BINS, QUARANTINE, TERMS, LOOKS, POINTS, 2**31, 64),
-    "lean": Sizes(3, 52, 8, 3, 0, 0, 32, 512),
+    "full": Sizes(CALIBRATED, BINS, QUARANTINE, TERMS, LOOKS, POINTS, True, 2**31, 64),
+    "lean": Sizes(3, 52, 8, 3, 0, 0, False, 32, 512),
 }
 
 
@@ -61,6 +62,8 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
     """The arrays of a group with D channels; R is the length of the history ring."""
     d, ring, size = channels, ring_length(group), PROFILES[group.profile]
     network = lstm_shape(d, group)
+    joint = d if size.joint and d > 1 else 0
+    views = size.views + (joint > 0)
     own = (_weights(network),) if group.model.weights == "own" else ()
     return (
         FieldSpec("count", "i8"),  # samples processed
@@ -96,15 +99,22 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
         FieldSpec("radius", "f4", (d, size.looks), RADIUS),
         FieldSpec("lowest", "f8", (d,), np.nan),  # value
         FieldSpec("highest", "f8", (d,), np.nan),
+        FieldSpec("origin", "f8", (joint,), np.nan),  # of the levels that are looked at together: the first value
+        FieldSpec("smooth", "f8", (joint,)),  # these levels
+        FieldSpec("joint_counts", "f8", (2,)),  # samples in their sums, and in their reference
+        FieldSpec("joint_total", "f8", (joint,)),
+        FieldSpec("joint_product", "f8", (joint, joint)),
+        FieldSpec("joint_mean", "f8", (joint,)),
+        FieldSpec("joint_covariance", "f8", (joint, joint)),
         FieldSpec("run", "i8", (d,)),  # identical values in a row
         FieldSpec("longest", "f8", (d,)),  # decaying maximum of it
         FieldSpec("changes", "i8", (d,)),
         # calibration
-        FieldSpec("histogram", "f4", (size.views, size.bins)),
-        FieldSpec("fit", "f8", (size.views, FIT)),
-        FieldSpec("maximum", "f8", (size.views,)),  # of the block under way
+        FieldSpec("histogram", "f4", (views, size.bins)),
+        FieldSpec("fit", "f8", (views, FIT)),
+        FieldSpec("maximum", "f8", (views,)),  # of the block under way
         FieldSpec("block", "i8"),  # samples in it
-        FieldSpec("waiting", "f8", (size.quarantine, size.views)),  # blocks in quarantine
+        FieldSpec("waiting", "f8", (size.quarantine, views)),  # blocks in quarantine
         FieldSpec("blocks", "i8"),  # how many were put there
         FieldSpec("strictness", "f8", (), AT_FIRST),  # decades added to the threshold to keep the budget
         # alarm

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from lstm_stream.config import Group, Limits
 from lstm_stream.detect.fleet import Fleet
 from lstm_stream.detect.retraining import Trainer
-from lstm_stream.detect.state import CALIBRATED, sensor_arrays
-from lstm_stream.records import Event, Reading, Reason, Verdicts
+from lstm_stream.detect.state import sensor_arrays
+from lstm_stream.records import Event, Reading, Reason, Verdicts, View
 
 
 def make_group(**settings: object) -> Group:
@@ -121,8 +121,9 @@ class Rows:
 
     def room(self) -> dict[str, NDArray[np.float64]]:
         """Where views write: `statistic` (S, V) and `share` (S, V, D)."""
-        shape = (self.sensors, CALIBRATED)
-        return {"statistic": np.full(shape, np.nan), "share": np.full((*shape, self.channels), np.nan)}
+        views = self.arrays.fit.shape[1]
+        share = np.full((self.sensors, View.STUCK, self.channels), np.nan)
+        return {"statistic": np.full((self.sensors, views), np.nan), "share": share}
 
 
 @pytest.fixture

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from lstm_stream.detect import alarm, calibration
 from lstm_stream.detect.calibration import BINS, BLOCK, FIT, QUARANTINE
+from lstm_stream.records import View
 
 VIEWS = 6
 LONG_AGO = 1000  # blocks
+ALL = np.ones(len(View))  # views count
 
 
 @dataclass
@@ -38,7 +40,7 @@ class Memory:
     def step(self, views, learning=True, transition=alarm.NOTHING):
         """One sample of each sensor: views (S, VIEWS); returns the scores (S,)."""
         statistic = np.array(views, np.float64)
-        score = calibration.score(self.slot, statistic, np.zeros(self.sensors), self.fit, self.leading)
+        score = calibration.score(self.slot, statistic, np.zeros(self.sensors), self.fit, ALL, self.leading)
         calibration.remember(
             self.slot,
             statistic,
@@ -61,7 +63,7 @@ class Memory:
             for _ in range(BLOCK):
                 views = draw()
                 first = np.where(np.arange(VIEWS) == 0, views, 0.0)
-                one = calibration.score(self.slot, first, np.zeros(self.sensors), self.fit, self.leading)
+                one = calibration.score(self.slot, first, np.zeros(self.sensors), self.fit, ALL, self.leading)
                 block[:] = np.maximum(block, one / calibration.SINGLE)
                 self.step(views)
         return result
@@ -129,11 +131,11 @@ def test_scores_grow_with_the_statistic_and_name_the_view() -> None:
         assert score_of(memory, statistic) > usual + 1
         assert memory.leading[0] == view + 1
     assert score_of(memory, np.ones((1, VIEWS)), outside=3.0) > usual + 0.5
-    assert memory.leading[0] == VIEWS + 1
+    assert memory.leading[0] == View.RANGE
 
 
 def score_of(memory, statistic, outside=0.0) -> float:
-    return float(calibration.score(memory.slot, statistic, np.full(1, outside), memory.fit, memory.leading)[0])
+    return float(calibration.score(memory.slot, statistic, np.full(1, outside), memory.fit, ALL, memory.leading)[0])
 
 
 def test_what_several_views_find_odd_is_odder() -> None:
@@ -303,7 +305,8 @@ def test_a_value_beyond_the_band_raises_an_alarm_by_itself() -> None:
     for factor, beyond in ((1.01, True), (0.99, False)):
         odd = calibration.tail_score(half[0] * factor, memory.fit[0, 0])
         statistic = np.array([usual])
-        statistic[0, :3] = [calibration.tail_value(odd, fit) for fit in memory.fit[0, :3]]
+        whole = [0, 2, 3]  # a half view and two whole ones
+        statistic[0, whole] = [calibration.tail_value(odd, fit) for fit in memory.fit[0, whole]]
         outside = calibration.RANGE_UNIT * (10 ** (calibration.USUAL / calibration.RANGE_SLOPE) - 1)
         assert (score_of(memory, statistic, outside) >= 3.5) == beyond
     assert np.isnan(calibration.band(memory.slot, np.array([np.inf]), memory.fit)).all()

@@ -1,0 +1,110 @@
+"""The joint view against NumPy's float64, and the faults it is there for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lstm_stream.detect import joint
+from lstm_stream.records import View
+
+JOINT = View.JOINT - 1
+
+
+def watch(rows, u, center=0.0, scale=1.0):
+    """Scaled values (T, D) of one sensor: the statistic (T,) and the shares (T, D)."""
+    statistics, shares = [], []
+    for sample in np.asarray(u, float):
+        room = rows.room()
+        wide = {"center": np.full((1, len(sample)), center), "scale": np.full((1, len(sample)), scale)}
+        rows.call(joint.joint_view, u=sample[None], view=JOINT, **wide, **room)
+        rows.arrays.count += 1
+        statistics.append(room["statistic"][0, JOINT])
+        shares.append(room["share"][0, JOINT])
+    return np.array(statistics), np.array(shares)
+
+
+def noise(samples, seed, channels=3):
+    """Scaled values of channels that have a slow component in common."""
+    rng = np.random.default_rng(seed)
+    common = np.convolve(rng.standard_normal(samples + 20), np.ones(20) / 5, "valid")[:samples, None]
+    return np.arcsinh(common + 0.3 * rng.standard_normal((samples, channels)))
+
+
+def smoothed(values):
+    """The exponentially weighted mean from the first value on."""
+    level, result = np.zeros(values.shape[1]), []
+    for value in values - values[0]:
+        level = level + (value - level) / joint.SMOOTH
+        result.append(level)
+    return np.array(result)
+
+
+@pytest.mark.parametrize(("center", "scale"), [(0.0, 1.0), (1e6, 1e-3)])
+def test_it_is_hotellings_t_squared_of_the_smoothed_values(rows_of, center, scale) -> None:
+    """Against the mean and covariance of all samples of the reference, shrunk as its documentation says."""
+    u = noise(400, 1)
+    rows = rows_of(3)
+    statistic, _ = watch(rows, u, center, scale)
+    levels = smoothed(center + scale * np.clip(np.sinh(u), -joint.CLIP, joint.CLIP))
+    counted = rows.arrays.joint_counts[0, 1]
+    assert counted == 256, "the reference doubles from the sixteenth sample on"
+    reference = levels[joint.EARLY : joint.EARLY + 256]
+    own = counted / (2 * joint.SMOOTH)
+    covariance = np.cov(reference.T, bias=True)
+    shrunk = covariance * own / (own + 3)
+    np.fill_diagonal(shrunk, np.diag(covariance) * (1 + joint.UNSURE / own) + (joint.LEAST * scale) ** 2)
+    offset = levels[-1] - reference.mean(axis=0)
+    assert statistic[-1] == pytest.approx(np.sqrt(offset @ np.linalg.solve(shrunk, offset) / 3), rel=1e-5)
+
+
+def test_channels_that_part_company_are_told(rows_of) -> None:
+    """Each stays within its own range; only together they are where they never were."""
+    u = noise(1500, 2)
+    u[1200:, 1] = np.arcsinh(-np.sinh(u[1200:, 1]))
+    statistic, share = watch(rows_of(3), u)
+    assert np.quantile(statistic[1220:], 0.75) > 2 * np.quantile(statistic[600:1200], 0.95)
+    assert np.bincount(share[1220:].argmax(axis=1)).argmax() == 1
+
+
+def test_a_slow_fault_does_not_become_usual(rows_of) -> None:
+    """The reference stands still while it is compared with."""
+    u = np.sinh(noise(1000, 3))
+    u[600:, 0] += np.linspace(0, 3, 400)
+    statistic, _ = watch(rows_of(3), np.arcsinh(u))
+    assert statistic[-100:].min() > 2.5
+    assert statistic[560:600].max() < 2.5
+
+
+def test_a_change_that_stays_is_learned_in_time(rows_of) -> None:
+    """Unless it is far out, which the alarm's acceptance must allow; the old is halved again and again."""
+    u = np.sinh(noise(30_000, 4, 2))
+    u[8000:] += 1.5
+    statistic, _ = watch(rows_of(2), np.arcsinh(u))
+    assert np.median(statistic[8050:8200]) > 2 * np.median(statistic[-2000:])
+
+
+def test_nothing_is_learned_while_frozen(rows_of) -> None:
+    rows = rows_of(2)
+    watch(rows, noise(500, 5, 2))
+    rows.arrays.open[:] = True  # what the tests' rows call frozen
+    before = {name: getattr(rows.arrays, name).copy() for name in ("joint_counts", "joint_total", "joint_mean")}
+    watch(rows, noise(500, 6, 2) + 1)
+    for name, value in before.items():
+        assert np.array_equal(getattr(rows.arrays, name), value), name
+
+
+def test_absent_values_and_constant_channels_do_no_harm(rows_of) -> None:
+    u = noise(600, 7)
+    u[:, 2] = 0.0
+    u[::3, 1] = np.nan
+    u[100:130] = np.nan
+    statistic, share = watch(rows_of(3), u)
+    assert np.isfinite(statistic).all()
+    assert np.isfinite(share[100:]).all()
+
+
+def test_one_channel_has_no_company(rows_of) -> None:
+    rows = rows_of(1)
+    assert rows.arrays.fit.shape[1] == JOINT
+    assert rows.arrays.origin.shape[1] == 0
