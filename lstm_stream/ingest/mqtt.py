@@ -210,10 +210,9 @@ class Session:
             chunk.session = self._receipts.session
             self._confirm(chunk.only(own & (chunk.table[:, 4] & 6 > 0)))
             chunk = chunk.only(~own) if own.any() else chunk
-            repeated = self._receipts.are_repeated(chunk)
+            repeated, finished = self._receipts.are_repeated(chunk)
             if repeated.any():
-                again = chunk.only(repeated)
-                self._confirm(again.only(self._receipts.are_done(again.table[:, 5])))
+                self._confirm(chunk.only(finished))
                 chunk = chunk.only(~repeated)
         self.messages_received += len(chunk)
         taken = self._inbox.put(chunk)

@@ -27,7 +27,7 @@ Mask = NDArray[np.bool_]
 
 def content_of(topic: bytes, payload: bytes) -> int:
     """What tells one message from another under the same packet id: a hash."""
-    seed = hash_of(np.frombuffer(topic, np.uint8), 0, len(topic), np.uint64(0))
+    seed = np.uint64(hash_of(np.frombuffer(topic, np.uint8), 0, len(topic), np.uint64(0)))
     return int(hash_of(np.frombuffer(payload, np.uint8), 0, len(payload), seed))
 
 
@@ -62,21 +62,16 @@ class Receipts:
         self._content[packet_id], self._done[packet_id] = content, False
         return False
 
-    def are_repeated(self, chunk: Chunk) -> Mask:
-        """Enter a chunk's deliveries (N): which of them came before; of QoS 0 none does."""
-        repeated = np.zeros(len(chunk), np.bool_)
+    def are_repeated(self, chunk: Chunk) -> tuple[Mask, Mask]:
+        """Enter a chunk's deliveries (N): which came before, of QoS 0 none does; and on which of these work is done."""
+        repeated, finished = np.zeros(len(chunk), np.bool_), np.zeros(len(chunk), np.bool_)
         data = np.frombuffer(chunk.data, np.uint8)
-        _enter(data, chunk.table, self._connection, self._content, self._over, self._done, repeated)
-        return repeated
+        _enter(data, chunk.table, self._connection, self._content, self._over, self._done, repeated, finished)
+        return repeated, finished
 
     def is_done(self, packet_id: int) -> bool:
         """Whether the work on it is done."""
         return bool(self._done[packet_id])
-
-    def are_done(self, packet_ids: NDArray[np.integer]) -> Mask:
-        """The same for several (N)."""
-        done: Mask = self._done[packet_ids]
-        return done
 
     def finish(self, number: int) -> bool:
         """The work is done. True: a PUBACK is due on this connection; False: none is, or not before it is repeated."""
@@ -93,14 +88,23 @@ class Receipts:
 
 @kernel
 def _enter(
-    data: NDArray[np.uint8], table: I4, connection: int, content: U8, over: I8, done: Mask, repeated: Mask
+    data: NDArray[np.uint8],
+    table: I4,
+    connection: int,
+    content: U8,
+    over: I8,
+    done: Mask,
+    repeated: Mask,
+    finished: Mask,
 ) -> None:
+    """Each row of QoS 1 in turn, as is_repeated() and is_done()."""
     for n in range(len(table)):
         if not table[n, 4] & 6:
             continue
         seed = hashed(data, table[n, 0], table[n, 1], np.uint64(0))
         told, packet_id = hashed(data, table[n, 2], table[n, 3], seed), table[n, 5]
         repeated[n] = table[n, 4] & 8 and over[packet_id] != _NEVER and content[packet_id] == told
+        finished[n] = repeated[n] and done[packet_id]
         over[packet_id] = connection
         if not repeated[n]:
             content[packet_id], done[packet_id] = told, False

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import subprocess
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +20,8 @@ from lstm_stream.ingest.mqtt import Session
 from lstm_stream.records import Chunk, Message
 
 Wait = Callable[..., Any]
+
+_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
 
 
 def singly(items: Iterable[Message | Chunk]) -> list[Message]:
@@ -59,7 +66,7 @@ def one_by_one() -> Callable[[Iterable[Message | Chunk]], list[Message]]:
 
 @pytest.fixture
 def open_line(wait_until: Wait) -> Iterator[Callable[..., Line]]:
-    """`open_line(server, topic="sensors/{sensor}", capacity=1000, **options of the broker section)`: it is open."""
+    """`open_line(server, topic=..., capacity=1000, bulk=True, **options of the broker section)`: it is open."""
     lines: list[Line] = []
 
     def make(
@@ -69,13 +76,14 @@ def open_line(wait_until: Wait) -> Iterator[Callable[..., Line]]:
         qos: int = 1,
         capacity: int = 1000,
         events: Any = None,
+        bulk: bool = True,
         **options: Any,
     ) -> Line:
         source = Source.model_validate({"topic": topic, "qos": qos, "sensor": "x" if "{" not in topic else "{sensor}"})
         settings = {"host": server.host, "port": server.port, "reconnect_min": 0.2, "reconnect_max": 0.5, **options}
         inbox, lost = Inbox(capacity), list[str]()
         session = Session(
-            Broker.model_validate(settings), [source], Events.model_validate(events or {}), inbox, lost.append
+            Broker.model_validate(settings), [source], Events.model_validate(events or {}), inbox, lost.append, bulk
         )
         line = Line(session, inbox, lost, wait_until)
         lines.append(line)
@@ -131,3 +139,129 @@ def retained(program: Callable[[str], str]) -> Callable[[Any, str], str]:
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout.strip()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a certificate authority of our own, and what it signed: broker, elsewhere, client."""
+    folder = tmp_path_factory.mktemp("certificates")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    openssl("req", "-x509", *_KEY, "-nodes", "-days", "2", "-subj", "/CN=us", "-keyout", "ca.key", "-out", "ca.crt")
+    for name, host in (("broker", "IP:127.0.0.1"), ("elsewhere", "DNS:elsewhere.example"), ("client", "DNS:client")):
+        openssl("req", *_KEY, "-nodes", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        (folder / "names").write_text(f"subjectAltName={host}\n")
+        signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"]
+        openssl("x509", "-req", "-in", f"{name}.csr", *signed, "-out", f"{name}.crt")
+    openssl("ec", "-in", "client.key", "-aes128", "-passout", "pass:secret", "-out", "encrypted.key")
+    (folder / "empty").write_text("")
+    return folder
+
+
+@pytest.fixture
+def encrypted(mosquitto_factory: Callable[..., Any], certificates: Path) -> Callable[..., Any]:
+    """`encrypted("broker", client=False)`: a broker that shows that certificate and perhaps asks for one."""
+
+    def make(name: str, client: bool = False) -> Any:
+        files = [
+            f"cafile {certificates}/ca.crt",
+            f"certfile {certificates}/{name}.crt",
+            f"keyfile {certificates}/{name}.key",
+        ]
+        return mosquitto_factory(extra=[*files, f"require_certificate {'true' if client else 'false'}"])
+
+    return make
+
+
+class Peer:
+    """The broker's end of one connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._stream = connection.makefile("rb")
+
+    def read(self) -> bytes:
+        """The next packet; b"" at the end."""
+        header = self._stream.read(2)
+        if len(header) < 2:
+            return b""
+        length = header[1]
+        if length & 0x80:
+            length += (self._stream.read(1)[0] - 1) * 128
+        return header + self._stream.read(length)
+
+    def send(self, packet: bytes) -> None:
+        self._connection.sendall(packet)
+
+    def accept(self, code: int = 1) -> None:
+        """Let it in and answer its SUBSCRIBE."""
+        self.read()
+        self.send(b"\x20\x02\x00\x00")
+        subscribe = self.read()
+        self.send(b"\x90\x03" + subscribe[2:4] + bytes([code]))
+
+    def publish(self, topic: bytes, payload: bytes, repeated: bool = False) -> None:
+        """Send with QoS 1, packet id 7."""
+        body = struct.pack("!H", len(topic)) + topic + b"\x00\x07" + payload
+        self.send(bytes([0x3A if repeated else 0x32, len(body)]) + body)
+
+    def serve(self) -> list[bytes]:
+        """Acknowledge what it publishes until it goes; everything it sent."""
+        packets = []
+        while packet := self.read():
+            packets.append(packet)
+            if packet[0] & 0xF6 == 0x32:
+                (length,) = struct.unpack_from("!H", packet, 2)
+                self.send(b"\x40\x02" + packet[4 + length : 6 + length])
+        return packets
+
+    def close(self) -> None:
+        self._stream.close()
+        self._connection.close()
+
+
+class FakeBroker:
+    """Listens, and hands each connection to a script: script(peer, number of the connection)."""
+
+    def __init__(self, port: int, script: Callable[[Peer, int], None]) -> None:
+        self.host, self.port = "127.0.0.1", port
+        self._script = script
+        self._stopping = False
+        self._listener = socket.create_server((self.host, port))
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        number = 0
+        while True:
+            connection, _ = self._listener.accept()
+            if self._stopping:
+                connection.close()
+                return
+            peer = Peer(connection)
+            with suppress(OSError):
+                self._script(peer, number)
+            peer.close()
+            number += 1
+
+    def stop(self) -> None:
+        self._stopping = True
+        socket.create_connection((self.host, self.port)).close()
+        self._thread.join(20)
+        self._listener.close()
+
+
+@pytest.fixture
+def fake_broker(free_port: Callable[[], int]) -> Iterator[Callable[..., FakeBroker]]:
+    """`fake_broker(script)`; ask for it before open_line, so that the session is closed first."""
+    brokers: list[FakeBroker] = []
+
+    def make(script: Callable[[Peer, int], None]) -> FakeBroker:
+        brokers.append(FakeBroker(free_port(), script))
+        return brokers[-1]
+
+    yield make
+    for broker in brokers:
+        broker.stop()

@@ -32,11 +32,12 @@ def protocol(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.mark.parametrize("bulk", [True, False])
 @pytest.mark.parametrize("qos", [0, 1])
 def test_messages_arrive_as_they_were_sent(
-    mosquitto: Any, open_line: Any, publish: Any, protocol: str, qos: int
+    mosquitto: Any, open_line: Any, publish: Any, protocol: str, qos: int, bulk: bool
 ) -> None:
-    line = open_line(mosquitto, qos=qos, protocol=protocol).subscribed()
+    line = open_line(mosquitto, qos=qos, protocol=protocol, bulk=bulk).subscribed()
     publish(mosquitto, "sensors/pümp 7", '{"a":1}', "2", qos=qos)
     first, second = line.take(2)
     assert (first.topic, first.payload, first.qos, first.retain) == ("sensors/pümp 7", b'{"a":1}', qos, False)
@@ -110,12 +111,13 @@ def test_only_what_was_not_acknowledged_comes_again(
     assert _payloads(last.take(1)) == ["6"]
 
 
+@pytest.mark.parametrize("bulk", [True, False])
 @pytest.mark.parametrize("when", ["before", "while away", "after"])
 def test_a_lost_connection_neither_repeats_nor_loses_what_is_at_work(
-    mosquitto_factory: Any, open_line: Any, publish: Any, wait_until: Any, protocol: str, when: str
+    mosquitto_factory: Any, open_line: Any, publish: Any, wait_until: Any, protocol: str, when: str, bulk: bool
 ) -> None:
     broker = mosquitto_factory(persistence=True)
-    line = open_line(broker, protocol=protocol).subscribed()
+    line = open_line(broker, protocol=protocol, bulk=bulk).subscribed()
     publish(broker, "sensors/a", "1", "2", "3")
     messages = line.take(3)
     if when == "before":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +14,6 @@ from lstm_stream.ingest.mqtt import Session
 
 # paho leaves the socket of a failed handshake to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a certificate authority of our own, and what it signed: broker, elsewhere, client."""
-    folder = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    openssl("req", "-x509", *_KEY, "-nodes", "-days", "2", "-subj", "/CN=us", "-keyout", "ca.key", "-out", "ca.crt")
-    for name, host in (("broker", "IP:127.0.0.1"), ("elsewhere", "DNS:elsewhere.example"), ("client", "DNS:client")):
-        openssl("req", *_KEY, "-nodes", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
-        (folder / "names").write_text(f"subjectAltName={host}\n")
-        signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"]
-        openssl("x509", "-req", "-in", f"{name}.csr", *signed, "-out", f"{name}.crt")
-    openssl("ec", "-in", "client.key", "-aes128", "-passout", "pass:secret", "-out", "encrypted.key")
-    (folder / "empty").write_text("")
-    return folder
-
-
-@pytest.fixture
-def encrypted(mosquitto_factory: Callable[..., Any], certificates: Path) -> Callable[..., Any]:
-    """`encrypted("broker", client=False)`: a broker that shows that certificate and perhaps asks for one."""
-
-    def make(name: str, client: bool = False) -> Any:
-        files = [
-            f"cafile {certificates}/ca.crt",
-            f"certfile {certificates}/{name}.crt",
-            f"keyfile {certificates}/{name}.key",
-        ]
-        return mosquitto_factory(extra=[*files, f"require_certificate {'true' if client else 'false'}"])
-
-    return make
 
 
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])

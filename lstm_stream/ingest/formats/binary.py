@@ -53,7 +53,7 @@ class _Plain:
             return _unix(value)
         if isinstance(value, (Decimal, Fraction)):
             return _number(value)
-        if isinstance(value, (bytes, bytearray, Set)):
+        if isinstance(value, (bytes, bytearray, Set)) or hasattr(value, "_fields"):  # MessagePack's extensions
             return None
         if depth >= self._depth and isinstance(value, (Mapping, Sequence)):
             raise OverflowError

@@ -108,9 +108,10 @@ def sample(record: Any, options: Options) -> Sample | Rejection:
     except ValueError as error:
         return Rejection(Reason.BAD_TIMESTAMP, str(error))
     if options.root is not None:
-        leaves = _below(options.root, leaves, options.separator)
-        if not leaves:
-            return Rejection(Reason.NO_CHANNELS, f"nothing at {shown(options.root)} (the source's root)")
+        below = _below(options.root, leaves, options)
+        if isinstance(below, Rejection):
+            return below
+        leaves = below
     return Sample(time, numbers(leaves, options), field, None, names)
 
 
@@ -136,11 +137,23 @@ def _take_names(leaves: dict[str, Any], fields: tuple[str, ...]) -> dict[str, st
     return {name: str(value) for name, value in found if isinstance(value, (str, int, float)) and value != ""}
 
 
-def _below(root: str, leaves: dict[str, Any], separator: str) -> dict[str, Any]:
-    if root in leaves:
-        return {CHANNEL: leaves[root]}
-    start = root + separator
-    return {name[len(start) :]: value for name, value in leaves.items() if name.startswith(start)}
+def _below(roots: str, leaves: dict[str, Any], options: Options) -> dict[str, Any] | Rejection:
+    """The leaves below the first root that is there; JSON that is text there counts as what it says."""
+    for root in roots.split("|"):
+        start = root + options.separator
+        found = {name[len(start) :]: value for name, value in leaves.items() if name.startswith(start)}
+        if found:
+            return found
+        text = leaves.get(root)
+        if isinstance(text, str) and text.lstrip().startswith("{"):
+            inner = parse(text.encode("utf-8", "replace"), options.depth)
+            if isinstance(inner, dict):
+                _flatten(inner, "", options.separator, found)
+                return found
+            return inner if isinstance(inner, Rejection) else {}
+        if root in leaves:
+            return {CHANNEL: text}
+    return Rejection(Reason.NO_CHANNELS, f"nothing at {shown(roots)} (the source's root)")
 
 
 def _flatten(branch: dict[str, Any], prefix: str, separator: str, leaves: dict[str, Any]) -> None:

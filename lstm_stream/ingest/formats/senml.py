@@ -30,13 +30,13 @@ _VERSION = 10
 
 
 def fits(document: Any) -> bool:
-    """Whether a document is a pack of records: SenML's labels and no others, a name and a value in the first ones."""
+    """Whether a document is a pack of records: a name and a value, and a base name or SenML's labels alone."""
     if not isinstance(document, list) or not document or not all(isinstance(record, dict) for record in document):
         return False
     records = [_labelled(record) for record in document]
     named = not records[0].keys().isdisjoint(("bn", "n"))
     valued = any(not record.keys().isdisjoint(_VALUES) for record in records)
-    return named and valued and all(record.keys() <= _LABELS for record in records)
+    return named and valued and ("bn" in records[0] or all(record.keys() <= _LABELS for record in records))
 
 
 def _labelled(record: dict[str, Any]) -> dict[str, Any]:

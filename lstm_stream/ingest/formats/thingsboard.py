@@ -49,7 +49,7 @@ def _is_rows(rows: Any) -> bool:
 
 def _sample(row: Any, options: Options, device: str | None) -> Sample | Rejection:
     names = {} if device is None else {"device": device}
-    if not _is_timed(row):
+    if not (isinstance(row, dict) and "ts" in row and isinstance(row.get("values"), dict)):  # or with `metadata`
         plain = json.sample(row, options)
         if isinstance(plain, Rejection):
             return plain

@@ -52,11 +52,20 @@ def _from_zstd(payload: bytes, limit: int) -> Inner | Rejection:
     except ImportError:
         return Rejection(Reason.UNSUPPORTED, f"Zstandard needs a package that is not installed: {_ADVICE}")
     try:
-        reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(io.BytesIO(payload))
-        whole = reader.read(limit + 1)
+        decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+        reader = decompressor.stream_reader(io.BytesIO(payload), read_across_frames=True)
+        if len(reader.read(limit + 1)) > limit:
+            return _too_large(limit)
+        whole, rest = b"", payload  # once more: the reader does not tell whether the end is missing
+        while rest:  # frames may follow each other
+            frame = decompressor.decompressobj()
+            whole += frame.decompress(rest)
+            if not frame.eof:
+                return Rejection(Reason.MALFORMED, "the Zstandard is cut off")
+            rest = frame.unused_data
     except (zstandard.ZstdError, MemoryError) as error:
         return Rejection(Reason.MALFORMED, f"not Zstandard: {error}")
-    return _too_large(limit) if len(whole) > limit else Inner(whole, "zstd")
+    return Inner(whole, "zstd")
 
 
 def _too_large(limit: int) -> Rejection:
