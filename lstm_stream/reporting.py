@@ -59,6 +59,8 @@ class Reporter:
     def _measure(self, turn: Turn, now: float) -> None:
         m = self._metrics
         m.batch(_arrivals(turn), turn.samples, now)
+        fast = sum(map(len, turn.decoded.rows))
+        m.decoded(fast, turn.size - fast)
         m.rejected(turn.rejections)
         m.events(turn.outcome.events)
         for stage, seconds in turn.seconds.items():

@@ -87,6 +87,11 @@ class Metrics:
             self._last_message.set(float(arrivals.max()))
             self._latency.observe(np.maximum(now - arrivals, 0.0))
 
+    def decoded(self, fast: int, slow: int) -> None:
+        """So many messages were read by the compiled reader, and so many one by one."""
+        self._decoded["fast"].inc(fast)
+        self._decoded["slow"].inc(slow)
+
     def lag(self, seconds: NDArray[np.float64]) -> None:
         """Arrival minus the sample's own time, (M,), of samples that carry one. From the future counts as 0."""
         self._ingest_lag.observe(np.maximum(seconds, 0.0))
@@ -165,6 +170,8 @@ class Metrics:
     def _build_line(self) -> None:
         self._intake = _IntakeCollector(self.registry)
         self._mqtt_disconnects = self._counter("mqtt_disconnects", "Lost broker connections.", "reason")
+        decoded = self._counter("messages_decoded", "Messages decoded, by the way they were.", "path")
+        self._decoded = {path: decoded.labels(path) for path in ("fast", "slow")}
         self._samples_processed = self._counter("samples_processed", "Samples that went through the detector.")
         rejected = self._counter("samples_rejected", "Messages and samples not scored, by reason.", "reason")
         self._rejections = {reason: rejected.labels(reason.value) for reason in Reason}

@@ -39,6 +39,7 @@ def used(metrics: Metrics) -> Metrics:
     metrics.watch(lambda: Intake(connected=True, received=12, dropped=2, queued=5, capacity=100))
     metrics.disconnected("keep alive timeout")
     metrics.batch(np.array([99.0, 99.5]), samples=7, now=100.0)
+    metrics.decoded(fast=5, slow=2)
     metrics.lag(np.array([3.0, -5.0]))
     metrics.rejected(
         [Rejection(Reason.MALFORMED, "x"), Rejection(Reason.MALFORMED, "y"), Rejection(Reason.RETAINED, "")]
@@ -72,6 +73,8 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
         ("messages_dropped_total", {}, 2),
         ("queue_length", {}, 5),
         ("queue_capacity", {}, 100),
+        ("messages_decoded_total", {"path": "fast"}, 5),
+        ("messages_decoded_total", {"path": "slow"}, 2),
         ("samples_processed_total", {}, 7),
         ("samples_rejected_total", {"reason": "malformed"}, 2),
         ("samples_rejected_total", {"reason": "retained"}, 1),
