@@ -103,6 +103,7 @@ RESULT = Result(
     cpu=3.0,
     threads={"network": 1.0},
     stages={},
+    batch=None,
     other={},
     rss=100.0,
     peak=100.0,

@@ -68,6 +68,7 @@ class Result:
     cpu: float
     threads: dict[str, float]
     stages: dict[str, float]  # wall time of the worker
+    batch: float | None  # messages a turn of the worker, on average
     other: dict[str, float]  # CPU of the sender and the broker, a message
     rss: float
     peak: float
@@ -211,6 +212,7 @@ def _result(kind: str, before: Mark, after: Mark, told: dict[str, Any], silent: 
         cpu=(after.consumer.cpu - before.consumer.cpu) * each,
         threads={name: seconds * each for name, seconds in rise.get("threads", {}).items()},
         stages={name: seconds * each for name, seconds in rise.get("stages", {}).items()},
+        batch=rise["messages"] / max(rise["turns"], 1) if "turns" in rise else None,
         other={name: seconds * each for name, seconds in _rise(before.others, after.others).items()},
         rss=after.consumer.rss / 1e6,
         peak=after.consumer.peak / 1e6,

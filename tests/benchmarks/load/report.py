@@ -19,7 +19,7 @@ COLUMNS = 2
 COLOURS = {"daemon": "C0", "paho": "C1", "gmqtt": "C2"}  # of those that tell latencies
 HEADER = (
     f"{'':14}{'messages':>11}{'a second':>11}{'µs CPU':>9}{'network':>9}{'worker':>8}{'trainer':>9}{'decode':>8}"
-    f"{'detect':>8}{'lost':>9}{'rejected':>9}{'MB':>8}{'new µs':>8}{'p50 ms':>8}{'p99 ms':>8}"
+    f"{'detect':>8}{'a turn':>8}{'lost':>9}{'rejected':>9}{'MB':>8}{'new µs':>8}{'p50 ms':>8}{'p99 ms':>8}"
 )
 
 
@@ -40,7 +40,8 @@ def line(result: Result) -> str:
             for name, width in (("network", 9), ("worker", 8), ("trainer", 9))
         ),
         *(f"{_figure(r.stages.get(name)):>8}" for name in ("decode", "detect")),
-        f"{lost:>9}{sum(r.rejected.values()):>9,}{r.rss:>8,.0f}{r.new_sensor:>8.1f}",
+        f"{'' if r.batch is None else round(r.batch):>8}{lost:>9}"
+        f"{sum(r.rejected.values()):>9,}{r.rss:>8,.0f}{r.new_sensor:>8.1f}",
         *(f"{_figure(value):>8}" for value in (r.p50, r.p99)),
     ]
     return "\n  ".join(["".join(parts), *_notes(r)])
