@@ -14,26 +14,20 @@ _OPEN_CLOSED = {"open": 1.0, "opened": 1.0, "close": 0.0, "closed": 0.0}
 PRESETS: dict[str, dict[str, Any]] = {
     "tasmota": {
         "topic": [
-            *("tele/{sensor}/SENSOR", "tele/{sensor}/STATE", "stat/{sensor}/{channel}"),
+            *("tele/{sensor#}/SENSOR", "tele/{sensor#}/STATE", "stat/{sensor#}/{channel}"),
             *("{sensor}/tele/SENSOR", "{sensor}/tele/STATE", "{sensor}/stat/{channel}"),
         ],
-        "ignore": ["*stat/*RESULT", "*stat/*STATUS*", "*stat/*LOGGING", "*stat/*UPGRADE"],
-        "availability": ["tele/{sensor}/LWT", "{sensor}/tele/LWT"],
+        "ignore": [
+            *("*stat/*RESULT", "*stat/*STATUS*", "*stat/*LOGGING", "*stat/*UPGRADE"),
+            *("tele/*/RESULT", "tele/*/INFO?", "tele/*/UPTIME", "tele/*/HASS_STATE", "tele/*/LOGGING", "tele/*/WAKEUP"),
+        ],
+        "availability": ["tele/{sensor#}/LWT", "{sensor}/tele/LWT"],
         "timestamp": {"trust": False},  # Time is local time without a zone
         "words": _ON_OFF,
         "exclude": [
-            *("*.Total*", "*.Yesterday*", "*.Today*"),
-            *(
-                "UptimeSec",
-                "MqttCount",
-                "Sleep",
-                "Wifi.AP",
-                "Wifi.Channel",
-                "Wifi.LinkCount",
-                "*.Id",
-                "*TotalStartTime",
-            ),
-            *("Berry.*", "COUNTER.*", "*.Endpoint", "*.Device"),
+            *("*.Total*", "*.Yesterday*", "*.Today*", "*.ExportActive*", "*.ImportActive*", "COUNTER.*", "MqttCount"),
+            *("UptimeSec", "Sleep", "Wifi.AP", "Wifi.Channel", "Wifi.LinkCount", "*.Id", "*.Endpoint", "*.Device"),
+            *("Berry.*", "LedTable", "Fade", "Speed", "Scheme"),
         ],
         "join": 2.0,
     },
@@ -48,17 +42,26 @@ PRESETS: dict[str, dict[str, Any]] = {
         ],
         "availability": ["zigbee2mqtt/{sensor#}/availability", "zigbee2mqtt/bridge/state"],
         "words": {**_ON_OFF, **_OPEN_CLOSED},
-        "exclude": ["update*", "device.*", "*_id", "energy", "consumption", "produced_energy", "elapsed"],
+        "exclude": [
+            *("energy", "energy_*", "consumption", "produced_energy", "*_count", "elapsed"),
+            *("update*", "device.*", "*_id", "action_*"),
+        ],
     },
     "shelly": {  # first generation
-        "topic": ["shellies/{sensor}/sensor/{channel}", "shellies/{sensor}/{channel#}"],
+        "topic": [
+            *("shellies/{sensor}/sensor/{channel}", "shellies/{sensor}/status", "shellies/{sensor}/{channel#}"),
+        ],
         "ignore": [
             *("shellies/*announce", "shellies/*/info", "shellies/*command*", "shellies/*/input_event/*"),
-            *("shellies/*/status", "shellies/*/settings*"),
+            "shellies/*/settings*",
         ],
         "availability": ["shellies/{sensor}/online"],
+        "timestamp": {"trust": False},  # that of a motion sensor is of the latest motion
         "words": _OPEN_CLOSED,
-        "exclude": ["*energy", "*returned_energy", "*/total", "*/total_returned"],
+        "exclude": [
+            *("*energy", "*returned_energy", "*/total", "*/total_returned", "*.total"),
+            *("*.has_timer", "*.timer_*", "*.transition", "*.effect", "*.hwID"),
+        ],
         "join": 2.0,
     },
     "shelly-gen2": {  # and later ones: Plus, Pro, Gen3, Gen4
@@ -81,23 +84,36 @@ PRESETS: dict[str, dict[str, Any]] = {
                 "em1data:*",
             ),
             *("*.counts.*", "*_ts", "*_at", "*.unixtime", "script:*", "*.transition.*", "*.timer_duration"),
+            *("*.packet_id", "*.temperature.tF"),
         ],
         "join": 2.0,
     },
     "esphome": {
-        "topic": ["esphome/{sensor}/{component}/{channel}/state", "{sensor}/{component}/{channel}/state"],
+        "topic": [
+            *("esphome/{sensor}/{component}/{channel}/state", "{sensor}/{component}/{channel}/state"),
+            *("esphome/{sensor}/climate/{channel#}/state", "{sensor}/climate/{channel#}/state"),
+        ],
         "availability": ["esphome/{sensor}/status", "{sensor}/status"],
-        "ignore": ["*/text_sensor/*/state", "*/select/*/state", "*/text/*/state", "*/datetime/*/state"],
+        "ignore": [
+            *("*/text_sensor/*/state", "*/select/*/state", "*/text/*/state", "*/datetime/*/state", "*/event/*/state"),
+            *("*/climate/*/command", "*/climate/*mode/state", "*/climate/*/action/state", "*/climate/*/preset/state"),
+        ],
+        "exclude": ["uptime", "*_uptime"],
         "words": {**_ON_OFF, **_OPEN_CLOSED, "locked": 1.0, "unlocked": 0.0},
         "join": 2.0,
     },
     "homeassistant-statestream": {
         "topic": "homeassistant/{domain}/{entity}/{channel}",
-        "ignore": ["homeassistant/*/last_updated", "homeassistant/*/last_changed", "homeassistant/*/config"],
+        "ignore": [
+            *("homeassistant/*/last_updated", "homeassistant/*/last_changed", "homeassistant/*/config"),
+            *("homeassistant/*_color", "homeassistant/*modes", "homeassistant/*_list", "homeassistant/*/forecast"),
+            *("homeassistant/*/friendly_name", "homeassistant/*/unit_of_measurement", "homeassistant/*/icon"),
+            *("homeassistant/*/device_class", "homeassistant/*/state_class", "homeassistant/*/entity_id"),
+        ],
         "availability": ["homeassistant/status"],
         "sensor": "{domain}.{entity}",
         "words": {**_ON_OFF, **_OPEN_CLOSED, "home": 1.0, "not_home": 0.0, "locked": 1.0, "unlocked": 0.0},
-        "exclude": ["supported_features", "*min_mireds", "*max_mireds", "*_step"],
+        "exclude": ["supported_features", "min_*", "max_*", "*_step"],
         "join": 2.0,
     },
     "telegraf": {
@@ -124,8 +140,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "root": "uplink_message.decoded_payload",
     },
     "chirpstack": {  # 3 and 4
-        "topic": "application/{application}/device/{sensor}/event/up",
-        "root": "object",
+        "topic": ["application/{application}/device/{sensor}/event/up", "application/{application}/device/{sensor}/rx"],
+        "root": "object|objectJSON",
     },
     "aws-shadow": {
         "topic": [

@@ -103,7 +103,8 @@ class Source(Section):
     group: Text = Field(default="default", description="The group, below, that these sensors belong to.")
     root: Text | None = Field(
         default=None,
-        description="The part of a JSON payload that holds the channels, such as uplink.data. null: all of it.",
+        description="The part of a JSON payload that holds the channels, such as uplink.data, or a choice: "
+        "object|data. null: all of it.",
     )
     include: SomeTexts = Field(
         default=("*",),

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_stream.ingest.formats import DESCRIBING
 from lstm_stream.ingest.formats.json import USUAL_TIME_FIELDS
 from lstm_stream.ingest.formats.sample import Options
 from lstm_stream.ingest.numbers import AUTO, ISO, MS, NS, US, S
@@ -28,7 +29,6 @@ NUMBER, JSON_NUMBER, OBJECT = 0, 1, 2
 UNITS = {"auto": AUTO, "iso": ISO, "s": S, "ms": MS, "us": US, "ns": NS}
 MOST_KEYS = 63
 _RANK = {name: rank for rank, name in enumerate(USUAL_TIME_FIELDS)}
-_DESCRIBED = frozenset(("fields", "metrics", "values", "params"))  # keys of objects that may be of another format
 
 
 class Shape(NamedTuple):
@@ -79,7 +79,7 @@ def of_object(
     `time_key` is the key whose time counted, `guessed` whether the format was, `channel` gives the name of the channel
     of a key, None where none is watched.
     """
-    if len(document) > MOST_KEYS or (guessed and not _DESCRIBED.isdisjoint(document)):
+    if len(document) > MOST_KEYS or (guessed and not DESCRIBING.isdisjoint(document)):
         return None
     held: dict[bytes, str | int] = {}
     for key, value in document.items():

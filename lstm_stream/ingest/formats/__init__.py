@@ -40,9 +40,11 @@ FORMATS: dict[str, Format] = {
 }
 """By the name that a source's `format` gives."""
 
+DESCRIBING = frozenset(("fields", "metrics", "values", "params", "result"))
+"""Keys of objects that may be of another format than plain JSON."""
+
 _PARSERS: dict[str, Callable[[bytes, int], Any]] = {"json": json.parse, "cbor": cbor.parse, "msgpack": msgpack.parse}
 _OPENING = b"{["
-_DESCRIBING = frozenset(("fields", "metrics", "values", "params", "result"))  # in objects that are not plain
 _FLOATS = {(0xF9, 3): "cbor", (0xFA, 5): "cbor", (0xFB, 9): "cbor", (0xCA, 5): "msgpack", (0xCB, 9): "msgpack"}
 
 
@@ -97,7 +99,7 @@ def _recognised_binary(payload: bytes) -> str | None:
 def _shape(document: Any) -> str:
     """What a document looks like: the name of the format that reads it."""
     if type(document) is dict:
-        if not _DESCRIBING.isdisjoint(document):
+        if not DESCRIBING.isdisjoint(document):
             return _shape_of_object(document)
         for first in document.values():  # of plain objects it is hardly ever a list
             return "thingsboard" if type(first) is list and thingsboard.fits(document) else "json"
