@@ -55,9 +55,7 @@ class Outcome:
     kind: str
     change: str
     delay: float  # s from its start to the first alarm; NaN: not found
-    held: (
-        float  # share of the time, from the first alarm until it is over or may be accepted, that one was open
-    )
+    held: float  # share of the time, from the first alarm until it is over or may be accepted, that one was open
     accepted: float  # s that the alarm was open before the change was taken for normal; NaN: it never was
     adopted: int  # rounds begun and adopted while an alarm was open: must be none
     late: int  # rounds adopted while one was open, but begun before it opened
