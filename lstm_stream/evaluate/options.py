@@ -48,9 +48,9 @@ def _add_nab(benchmarks: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
     parser.add_argument("--out", metavar="RESULTS", help="write a result file for each stream, in the benchmark's form")
     parser.add_argument(
         "--emit",
-        choices=("score", "onset"),
-        default="score",
-        help="what --out writes: the score of every row, or 0 but where an episode begins (default: score)",
+        choices=("onset", "score"),
+        default="onset",
+        help="what --out writes: 0 but where an episode begins, or the score of every row (default: onset)",
     )
     _add_common(parser)
     parser.add_argument("--verbose", action="store_true", help="a line for each file, too")

@@ -1,7 +1,7 @@
-"""The parts of the detector, and the detector without each: by a setting, or with a stand-in for one of its functions.
+"""The parts of the detector, and the detector without each: by a setting, or by undoing what the part has done.
 
-A stand-in is for what no user would switch off. It is put in place for as long as `without` lasts, in this process
-alone; nothing of it is in the daemon. It finds its arguments by the name that the real function gives them.
+Undone is what no user would switch off: around each step of the line (detect/line.py), for as long as `without` lasts,
+in this process alone. Nothing of it is in the daemon.
 """
 
 from __future__ import annotations
@@ -9,24 +9,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm_stream.config import VIEWS, Group
-from lstm_stream.detect import alarm, calibration, history
+from lstm_stream.detect import alarm, line
 
-Function = Callable[..., Any]
-LONG_KNOWN = 10**9  # samples
+Undo = Callable[[NDArray[np.int8]], None]
+Around = Callable[[Any, NDArray[np.int32]], Undo]
 
-
-class StandIn(NamedTuple):
-    """What is called instead of a function of a module: `make` is given the real one."""
-
-    module: ModuleType
-    name: str
-    make: Callable[[Function], Function]
+ARGUMENTS = tuple(inspect.signature(line.step.py_func).parameters)  # type: ignore[attr-defined]
+SLOT, SAID = (ARGUMENTS.index(name) - 1 for name in ("slot", "said"))  # after the state
 
 
 class Part(NamedTuple):
@@ -35,7 +30,7 @@ class Part(NamedTuple):
     name: str
     without: str  # what is different then, where the name does not tell
     settings: Callable[[Group], Group] = lambda group: group
-    stand_in: StandIn | None = None
+    around: Around | None = None
 
 
 def parts() -> list[Part]:
@@ -43,26 +38,31 @@ def parts() -> list[Part]:
     return [
         *(Part(view, "", _blind(view)) for view in VIEWS),
         Part("learning", "the forecast is the last value", _unlearned),
-        Part("learning gate", "weights are learned from alarms too", stand_in=StandIn(history, "append", _greedy)),
-        Part("budget steering", "no alarm moves the threshold", stand_in=StandIn(calibration, "keep_budget", _idle)),
-        Part("slow start", "a new sensor's threshold is no higher", stand_in=StandIn(calibration, "thresholds", _bold)),
-        Part("refractory", "an alarm may follow another at once", stand_in=StandIn(alarm, "decide", _restless)),
+        Part("learning gate", "weights are learned from alarms too", around=_greedy),
+        Part("budget steering", "no alarm moves the threshold", around=_steady),
+        Part("refractory", "an alarm may follow another at once", around=_restless),
     ]
 
 
 @contextmanager
 def without(part: Part | None) -> Iterator[None]:
-    """The stand-in of a part, if it has one, in the place of the real function."""
-    if part is None or part.stand_in is None:
+    """The detection as it is without a part, where that takes more than its settings."""
+    if part is None or part.around is None:
         yield
         return
-    module, name, make = part.stand_in
-    real = getattr(module, name)
-    setattr(module, name, make(real))
+    real, around = line.step, part.around
+
+    def step(s: Any, *rest: Any) -> None:
+        slot, said = rest[SLOT], rest[SAID]
+        undo = around(s, slot)
+        real(s, *rest)
+        undo(said.transition)
+
+    line.step = step  # type: ignore[assignment]
     try:
         yield
     finally:
-        setattr(module, name, real)
+        line.step = real
 
 
 # --- by a setting
@@ -76,46 +76,32 @@ def _unlearned(group: Group) -> Group:
     return group.model_copy(update={"retraining": group.retraining.model_copy(update={"enabled": False})})
 
 
-# --- by a stand-in
+# --- around a step: what is undone when M samples of distinct sensors `slot` (M,) have gone through
 
 
-def _named(real: Function) -> inspect.Signature:
-    return inspect.signature(getattr(real, "py_func", real))
+def _greedy(s: Any, slot: NDArray[np.int32]) -> Undo:
+    """Every sample may be learned from."""
+
+    def undo(transition: NDArray[np.int8]) -> None:  # noqa: ARG001
+        s.learnable[slot, (s.count[slot] - 1) % s.learnable.shape[1]] = True
+
+    return undo
 
 
-def _changed(real: Function, name: str, change: Callable[[Any], Any]) -> Function:
-    """The real function with another value for one of its arguments."""
-    signature = _named(real)
+def _steady(s: Any, slot: NDArray[np.int32]) -> Undo:
+    """The budget's threshold stays."""
+    before = s.strictness[slot].copy()
 
-    def called(*args: Any) -> Any:
-        given = signature.bind(*args)
-        given.arguments[name] = change(given.arguments[name])
-        return real(*given.args)
+    def undo(transition: NDArray[np.int8]) -> None:  # noqa: ARG001
+        s.strictness[slot] = before
 
-    return called
+    return undo
 
 
-def _greedy(real: Function) -> Function:
-    return _changed(real, "learnable", np.ones_like)
-
-
-def _bold(real: Function) -> Function:
-    return _changed(real, "count", lambda count: np.full_like(count, LONG_KNOWN))
-
-
-def _idle(real: Function) -> Function:  # noqa: ARG001 - it is not called
-    return lambda *_: None
-
-
-def _restless(real: Function) -> Function:
+def _restless(s: Any, slot: NDArray[np.int32]) -> Undo:
     """No alarm leaves a refractory time behind."""
-    signature = _named(real)
 
-    def decide(*args: Any) -> Any:
-        transition = real(*args)
-        given = signature.bind(*args).arguments
-        ended = (transition == alarm.CLOSED) | (transition == alarm.ACCEPTED)
-        given["quiet"][given["slot"][ended]] = 0
-        return transition
+    def undo(transition: NDArray[np.int8]) -> None:
+        s.quiet[slot[(transition == alarm.CLOSED) | (transition == alarm.ACCEPTED)]] = 0
 
-    return decide
+    return undo

@@ -10,7 +10,7 @@ import pytest
 
 from lstm_stream.cli import main
 from lstm_stream.config import VIEWS, Group
-from lstm_stream.detect import alarm, calibration, history
+from lstm_stream.detect import line
 from lstm_stream.evaluate.fleets import Fleets, watch_fleets
 from lstm_stream.evaluate.parts import parts, without
 from lstm_stream.evaluate.watch import Watched
@@ -40,12 +40,12 @@ def test_leaving_out_what_is_no_view_changes_what_is_said() -> None:
     assert watched(None).events == whole.events  # nothing stays behind
 
 
-def test_the_real_functions_are_back_even_after_a_failure() -> None:
-    real = [alarm.decide, calibration.keep_budget, calibration.thresholds, history.append]
+def test_the_real_line_is_back_even_after_a_failure() -> None:
+    real = line.step
     for part in parts():
         with pytest.raises(ZeroDivisionError), without(part):
             raise ZeroDivisionError
-    assert real == [alarm.decide, calibration.keep_budget, calibration.thresholds, history.append]
+    assert line.step is real
 
 
 def test_the_whole_command(
