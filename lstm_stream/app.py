@@ -22,6 +22,7 @@ from lstm_stream.detect.retraining import Trainer
 from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.inbox import Inbox
 from lstm_stream.ingest.mqtt import Session
+from lstm_stream.ingest.warming import warm
 from lstm_stream.outputs.events import to_json, topic_for
 from lstm_stream.outputs.health import Health, Status
 from lstm_stream.outputs.metrics import Intake, Metrics
@@ -132,8 +133,7 @@ class App:
         began = time.perf_counter()
         self._store.open(self._fresh)
         try:
-            for packed in self._store.load():
-                self._fleet.unpack(packed)
+            self._fleet.unpack_all(self._store.load())
         except ValueError as error:
             raise StateError(
                 f"{self._store.path}: {error}; go back to the former configuration, set another state.path, "
@@ -253,6 +253,8 @@ def warm_kernels() -> None:
         fleet.process([Reading("warm", "default", t, {"value": np.sin(t)}) for t in time_of])
         for t in time_of[-1] + 1.0 + np.arange(40):  # of two sensors: some arrays have another type for Numba then
             fleet.process([Reading(sensor, "default", t, {"value": 50.0}) for sensor in ("warm", "beside")])
+        for decoded in warm():
+            fleet.process(decoded.readings, decoded.at, decoded.rows)
         fleet.silences(time_of[-1] + 1e6)
     trainer.close()
     seconds = time.perf_counter() - began

@@ -14,6 +14,8 @@ from pathlib import Path
 from lstm_stream.records import Packed
 
 SCHEMA_VERSION = "1"
+PAGE = 16384  # bytes: rows of 2 to 30 KB
+CACHE = 64 * 2**20  # bytes: a save that does not fit is written twice
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sensors (
@@ -106,6 +108,8 @@ class Store:
         return self._db
 
     def _prepare(self, db: sqlite3.Connection) -> None:
+        db.execute(f"PRAGMA page_size = {PAGE}")  # of a new file
+        db.execute(f"PRAGMA cache_size = -{CACHE >> 10}")
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")

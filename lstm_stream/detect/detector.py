@@ -168,9 +168,12 @@ class Detector:
         a = self.arrays
         habits = a.time, a.interval, a.gap, a.count, self._heard
         wanted = self._rules.votes[View.SILENCE] > 0
-        unseen, both = silence.ended(slot, time, *habits, a.silent_since, self._listening_since, wanted)
-        if not len(both):
+        unseen, both = np.empty(len(slot), np.intp), np.empty(len(slot), np.intp)
+        since = a.silent_since, self._listening_since
+        untold, ended = silence.ended(slot, time, *habits, *since, wanted, unseen, both)
+        if not ended:
             return []
+        unseen, both = unseen[:untold], both[:ended]
         events = [self._silence(int(s), None) for s in slot[unseen]]
         events += [self._silence(int(s), float(t)) for s, t in zip(slot[both], time[both], strict=True)]
         a.silent_since[slot[both]] = np.nan

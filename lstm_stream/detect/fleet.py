@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from lstm_stream.config import Group, Limits
 from lstm_stream.detect.detector import Detector
 from lstm_stream.detect.members import Members
-from lstm_stream.detect.readings import stale, to_samples, unknown_channels, unusable
+from lstm_stream.detect.readings import Waiting, stale, unknown_channels, unusable
 from lstm_stream.detect.retraining import Round, Trainer
-from lstm_stream.detect.roster import ACCEPTED, IDLE, Arrivals, Binding, Piece, Roster, joined
+from lstm_stream.detect.roster import ACCEPTED, IDLE, Binding, Piece, Roster, joined
 from lstm_stream.records import Event, Packed, Reading, Reason, Rejection, Rows, Samples, Verdicts
 
 log = logging.getLogger(__name__)
@@ -62,30 +62,12 @@ class Outcome:
     rejections: list[tuple[int, Rejection]] = field(default_factory=list)  # (number of the reading or row, why)
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """Readings of one roster's sensors that have not been scored."""
-
-    index: list[int] = field(default_factory=list)
-    at: list[int] = field(default_factory=list)
-    slot: list[int] = field(default_factory=list)
-    readings: list[Reading] = field(default_factory=list)
-    unknown: dict[int, set[str]] = field(default_factory=dict)  # channels that their sensor has not, by index
-
-    def arrivals(self, channels: tuple[str, ...]) -> Arrivals:
-        """The samples as the detector has them."""
-        samples = to_samples(self.readings, self.slot, channels)
-        steps = [len(self.unknown.get(i, ())) < len(r.values) for i, r in zip(self.index, self.readings, strict=True)]
-        index, at = np.array(self.index, np.intp), np.array(self.at, np.int64)
-        return Arrivals(index, at, samples.slot, samples.time, samples.values, np.array(steps, np.bool_))
-
-
 class _Call:
     """One call of `process` on its way."""
 
     def __init__(self) -> None:
         self.outcome = Outcome()
-        self.waiting: dict[int, _Waiting] = {}  # by the roster's number
+        self.waiting: dict[int, Waiting] = {}  # by the roster's number
         self.pieces: list[Piece] = []
 
 
@@ -159,7 +141,7 @@ class Fleet:
                         call.outcome.rejections.append((index, self._too_many(len(union))))
                     else:
                         member, unknown = self._move(call, member, reading, union), set()
-        waiting = call.waiting.setdefault(member.roster.number, _Waiting())
+        waiting = call.waiting.setdefault(member.roster.number, Waiting())
         if unknown:
             waiting.unknown[index] = unknown
         waiting.index.append(index)
@@ -182,7 +164,7 @@ class Fleet:
                 parts.append(waiting[number].arrivals(roster.detector.channels))
             self._step(roster, joined(parts), waiting.get(number), call.outcome)
 
-    def _step(self, roster: Roster, arrivals: Arrivals, waiting: _Waiting | None, outcome: Outcome) -> None:
+    def _step(self, roster: Roster, arrivals: Arrivals, waiting: Waiting | None, outcome: Outcome) -> None:
         """Let the detector have what is new."""
         code, before = arrivals.accept(roster.latest)
         for m in np.flatnonzero((code != ACCEPTED) & (code != IDLE)).tolist():
@@ -201,7 +183,7 @@ class Fleet:
             roster.dirty[arrivals.slot] = True
             self.latest = max(self.latest, float(arrivals.time.max()))
 
-    def _tell_unknown(self, arrivals: Arrivals, code: NDArray[np.int8], waiting: _Waiting, outcome: Outcome) -> None:
+    def _tell_unknown(self, arrivals: Arrivals, code: NDArray[np.int8], waiting: Waiting, outcome: Outcome) -> None:
         told = {index for index, _ in outcome.rejections}  # as too many channels, or as stale
         readings = dict(zip(waiting.index, waiting.readings, strict=True))
         for index in arrivals.number[(code == ACCEPTED) | (code == IDLE)].tolist():
@@ -313,15 +295,14 @@ class Fleet:
         events: list[Event] = []
         room = FORGOTTEN_AT_ONCE
         for roster in self._rosters:
-            d = roster.detector
-            for slot in d.unheard(now, after, room):
-                sensor, room = str(d.sensors[slot]), room - 1
-                events += d.farewell(slot, now)
-                self._gone.append(Packed(d.name, sensor, d.channels, "", b""))
-                self._members.remove(d.name, sensor)
-                roster.leave(slot)
-                self.forgotten += 1
-                self._full = False
+            gone, farewells = roster.forget(now, after, room)
+            for one in gone:
+                self._members.remove(one.group, one.sensor)
+            self._gone += gone
+            events += farewells
+            room -= len(gone)
+        self.forgotten += FORGOTTEN_AT_ONCE - room
+        self._full &= room == FORGOTTEN_AT_ONCE
         return events
 
     def listen_from(self, since: float) -> None:
@@ -373,19 +354,40 @@ class Fleet:
             roster.dirty[:] = False
 
     def unpack(self, packed: Packed) -> None:
-        """Take a packed sensor in. Raises ValueError where its layout or group is not that of this configuration."""
+        """Take one packed sensor in, as `unpack_all` does."""
+        self.unpack_all((packed,))
+
+    def unpack_all(self, packed: Iterable[Packed]) -> None:
+        """Take packed sensors in. Raises ValueError where a layout or group is not that of this configuration.
+
+        Those that came before it are in then.
+        """
+        waiting: dict[int, tuple[list[int], list[bytes]]] = {}  # slots and states, by the roster's number
+        try:
+            for one in packed:
+                roster = self._home(one)
+                if one.sensor:
+                    slots, states = waiting.setdefault(roster.number, ([], []))
+                    slot = self._house(roster, one.sensor)
+                    self._members.put(one.group, one.sensor, roster.number, slot)
+                    slots.append(slot)
+                    states.append(one.state)
+                    if len(slots) * roster.detector.arrays.row_bytes > PACKED_AT_ONCE:
+                        self.latest = max(self.latest, roster.furnish(*waiting.pop(roster.number)))
+        finally:
+            for number, some in waiting.items():
+                self.latest = max(self.latest, self._rosters[number].furnish(*some))
+
+    def _home(self, packed: Packed) -> Roster:
+        """Where a packed sensor belongs; what its group shares is taken in at once."""
         if packed.group not in self._groups:
             raise ValueError(f"group {packed.group!r} is not in the configuration")
         roster = self._roster((packed.group, packed.channels))
-        detector = roster.detector
+        arrays = roster.detector.arrays
         if packed.sensor == "":
-            detector.learner.unpack(packed.signature, packed.state)
-            return
-        if packed.signature != detector.arrays.signature:
+            roster.detector.learner.unpack(packed.signature, packed.state)
+        elif packed.signature != arrays.signature:
             raise ValueError(f"group {packed.group!r} had another model, history or version when the state was saved")
-        slot = self._house(roster, packed.sensor)
-        detector.arrays.unpack(slot, packed.state)
-        detector.learner.resume(slot)
-        roster.latest[slot] = detector.arrays.time[slot]
-        self._members.put(packed.group, packed.sensor, roster.number, slot)
-        self.latest = max(self.latest, float(roster.latest[slot]))
+        else:
+            arrays.check(packed.state)
+        return roster

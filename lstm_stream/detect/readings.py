@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from lstm_stream.detect.roster import LARGEST
+from lstm_stream.detect.roster import LARGEST, Arrivals
 from lstm_stream.records import Reading, Reason, Rejection, Samples
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Readings of one roster's sensors that have not been scored."""
+
+    index: list[int] = field(default_factory=list)
+    at: list[int] = field(default_factory=list)
+    slot: list[int] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    unknown: dict[int, set[str]] = field(default_factory=dict)  # channels that their sensor has not, by index
+
+    def arrivals(self, channels: tuple[str, ...]) -> Arrivals:
+        """The samples as the detector has them."""
+        samples = to_samples(self.readings, self.slot, channels)
+        steps = [len(self.unknown.get(i, ())) < len(r.values) for i, r in zip(self.index, self.readings, strict=True)]
+        index, at = np.array(self.index, np.intp), np.array(self.at, np.int64)
+        return Arrivals(index, at, samples.slot, samples.time, samples.values, np.array(steps, np.bool_))
 
 
 def to_samples(readings: Sequence[Reading], slots: Sequence[int], channels: tuple[str, ...]) -> Samples:

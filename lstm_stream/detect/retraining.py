@@ -67,38 +67,41 @@ def is_due(count: int, every: int) -> bool:
     return count >= FIRST and (count % every == 0 or (count < every and count & (count - 1) == 0))
 
 
+# These write what they find of the slots (M,) to found (M,) and say how many: an array costs more to return.
+
+
 @kernel
-def adopting(slot: I4, adopt_at: I8, count: I8) -> I4:
-    """Those of the slots (M,) whose round is to be adopted before their next sample."""
-    found, n = np.empty(len(slot), np.int32), 0
+def adopting(slot: I4, adopt_at: I8, count: I8, found: I4) -> int:
+    """The slots whose round is to be adopted before their next sample."""
+    n = 0
     for row in slot:
         if adopt_at[row] == count[row]:
             found[n] = row
             n += 1
-    return found[:n]
+    return n
 
 
 @kernel
-def starting(slot: I4, adopt_at: I8, count: I8, is_open: NDArray[np.bool_], every: int) -> I4:
-    """Those of the slots (M,) where a round is due and none is under way; none while an alarm is open."""
-    found, n = np.empty(len(slot), np.int32), 0
+def starting(slot: I4, adopt_at: I8, count: I8, is_open: NDArray[np.bool_], every: int, found: I4) -> int:
+    """The slots where a round is due and none is under way; none while an alarm is open."""
+    n = 0
     for row in slot:
         if adopt_at[row] < 0 and not is_open[row] and is_due(count[row], every):
             found[n] = row
             n += 1
-    return found[:n]
+    return n
 
 
 @kernel
-def outdated(slot: I4, generation: I4, current: int, count: I8) -> tuple[I4, int]:
-    """Those of the slots (M,) whose state belongs to older weights, and how many of all have a first sample before."""
-    found, n, fresh = np.empty(len(slot), np.int32), 0, 0
+def outdated(slot: I4, generation: I4, current: int, count: I8, found: I4) -> tuple[int, int]:
+    """The slots whose state belongs to older weights; returned is also how many of all await their first sample."""
+    n, fresh = 0, 0
     for row in slot:
         fresh += count[row] == 0
         if generation[row] != current:
             found[n] = row
             n += 1
-    return found[:n], fresh
+    return n, fresh
 
 
 def train(job: Job) -> Round:
@@ -169,7 +172,8 @@ class Learner:
     def before(self, slots: NDArray[np.int32]) -> None:
         """Adopt what is due before these (distinct) sensors' next samples."""
         a = self._arrays
-        for slot in adopting(slots, a.adopt_at, a.count).tolist():
+        found = np.empty(len(slots), np.int32)
+        for slot in found[: adopting(slots, a.adopt_at, a.count, found)].tolist():
             self._adopt(slot)
 
     def after(self, slots: NDArray[np.int32]) -> None:
@@ -177,7 +181,8 @@ class Learner:
         if not self._settings.enabled:
             return
         a = self._arrays
-        for slot in starting(slots, a.adopt_at, a.count, a.open, self._settings.every).tolist():
+        found = np.empty(len(slots), np.int32)
+        for slot in found[: starting(slots, a.adopt_at, a.count, a.open, self._settings.every, found)].tolist():
             a.adopt_at[slot] = a.count[slot] + min(self._settings.lag, self._settings.every - 1)
             self._under_way[slot] = self._trainer.submit(self._job(slot, int(a.count[slot])))
 
@@ -273,9 +278,10 @@ class SharedLearner(Learner):
                 c.weights[0] = c.challenger[0]
                 c.generation[0] += 1
             c.settled[0] = OPEN
-        old, fresh = outdated(slots, a.generation, int(c.generation[0]), a.count)
+        found = np.empty(len(slots), np.int32)
+        old, fresh = outdated(slots, a.generation, int(c.generation[0]), a.count, found)
         self._begun += fresh
-        for slot in old.tolist():
+        for slot in found[:old].tolist():
             if a.count[slot] > 0:
                 self.rebuild(slot)
             a.generation[slot] = c.generation[0]

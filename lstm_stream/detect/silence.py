@@ -48,12 +48,15 @@ def ended(
     silent_since: F8,
     listening_since: float,
     wanted: bool,
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    unseen: NDArray[np.intp],
+    both: NDArray[np.intp],
+) -> tuple[int, int]:
     """M samples of distinct sensors at heard_now (M,): which of them end a silence that was not told, and which any.
 
+    Their numbers are written to unseen (M,) and both (M,); how many there are is returned.
     heard (S,) is set, and silent_since (S,) where the silence was not told. Unless silences are wanted no new one is.
     """
-    unseen, both, n, b = np.empty(len(slot), np.intp), np.empty(len(slot), np.intp), 0, 0
+    n, b = 0, 0
     for m in range(len(slot)):
         row = slot[m]
         due = deadline(heard_at(time[row], heard[row], listening_since), interval[row], gap[row], count[row])
@@ -67,7 +70,7 @@ def ended(
         if told:
             both[b] = m
             b += 1
-    return unseen[:n].copy(), both[:b].copy()
+    return n, b
 
 
 @kernel

@@ -45,7 +45,9 @@ class SlotArrays:
         self.specs = specs
         self.capacity = 0
         self.row_bytes = sum(spec.nbytes for spec in specs)  # memory of one sensor
-        self._version = version
+        text = ";".join(f"{s.name}:{s.dtype}:{s.shape}:{s.meaning}" for s in specs)
+        # Names the layout: equal signatures mean that packed sensors can be exchanged.
+        self.signature = f"v{version}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
         self._most = most
         self._rooms: dict[str, NDArray[Any]] = {spec.name: _room(spec, 0, lazy=False) for spec in specs}
         self._room = 0  # rows that there is room for
@@ -107,21 +109,26 @@ class SlotArrays:
         data = rows.data.cast("B")
         return (bytes(data[at : at + size]) for at in range(0, len(data), size))
 
-    def unpack(self, slot: int, data: bytes) -> None:
-        """The inverse of `pack`. Raises ValueError if the length does not fit the layout."""
+    def check(self, data: bytes) -> None:
+        """Raises ValueError if the length of a packed sensor does not fit the layout."""
         if len(data) != self.row_bytes:
             raise ValueError(f"a packed sensor of this layout has {self.row_bytes} bytes, not {len(data)}")
+
+    def unpack(self, slot: int, data: bytes) -> None:
+        """The inverse of `pack`. Raises ValueError if the length does not fit the layout."""
+        self.unpack_many([slot], [data])
+
+    def unpack_many(self, slots: Sequence[int], packed: Sequence[bytes]) -> None:
+        """The inverse of `pack_many`. Raises ValueError if a length does not fit the layout."""
+        for data in packed:
+            self.check(data)
+        where = np.asarray(slots, np.intp)
+        rows = np.frombuffer(b"".join(packed), np.uint8).reshape(len(where), self.row_bytes)
         start = 0
         for spec in self.specs:
-            row = self._rooms[spec.name][slot : slot + 1]
-            row[:] = np.frombuffer(data, spec.dtype, row.size, start).reshape(row.shape)
-            start += row.nbytes
-
-    @property
-    def signature(self) -> str:
-        """Names the layout: equal signatures mean that packed sensors can be exchanged."""
-        text = ";".join(f"{s.name}:{s.dtype}:{s.shape}:{s.meaning}" for s in self.specs)
-        return f"v{self._version}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+            some = np.ascontiguousarray(rows[:, start : start + spec.nbytes]).reshape(-1).view(spec.dtype)
+            self._rooms[spec.name][where] = some.reshape(len(where), *spec.shape)
+            start += spec.nbytes
 
 
 def _room(spec: FieldSpec, rows: int, *, lazy: bool) -> NDArray[Any]:
