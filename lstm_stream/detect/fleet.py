@@ -26,7 +26,7 @@ from lstm_stream.detect.detector import Detector
 from lstm_stream.detect.members import Members
 from lstm_stream.detect.readings import Waiting, stale, unknown_channels, unusable
 from lstm_stream.detect.retraining import Round, Trainer
-from lstm_stream.detect.roster import ACCEPTED, IDLE, Binding, Piece, Roster, joined
+from lstm_stream.detect.roster import ACCEPTED, IDLE, Arrivals, Binding, Piece, Roster, joined
 from lstm_stream.records import Event, Packed, Reading, Reason, Rejection, Rows, Samples, Verdicts
 
 log = logging.getLogger(__name__)
