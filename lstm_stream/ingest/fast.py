@@ -8,7 +8,8 @@ Rules:
 1. What comes out is what the decoder would have made of the message, number by number; else nothing comes out.
 2. A topic is known from its first message on that the decoder made one sample of, if its source allows: one that
    neither joins nor resamples nor counts, whose format is auto, json or value, and where the topic names the sensor.
-3. A shape counts only if it reads the message that it was learned from as the decoder did.
+3. A shape counts only if it reads the message that it was learned from as the decoder did. It is tried on new topics of
+   its source, where all of them are alike for the decoder; it counts there if every channel is in the first message.
 4. A topic whose messages keep looking different is given up, as are topics beyond the limit: those are not slower than
    they would be without all this.
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +40,7 @@ _log = logging.getLogger(__name__)
 
 _TRIES = 8  # messages that a topic has to show what its messages look like, beyond what is known
 _MOST_SHAPES = 4096
+_REMEMBERED = 4096  # topics whose routes are at hand
 _LONGEST_TOPIC = 256  # bytes
 _TOPICS_A_SENSOR = 4  # that are remembered, on average
 
@@ -60,7 +63,7 @@ class Fast:
 
     def __init__(self, sources: Sequence[Source], limits: Limits) -> None:
         self._limits = limits
-        self._routes = Routes(sources, limits)
+        self._find = lru_cache(_REMEMBERED)(Routes(sources, limits).find)
         self._eligible = {id(source) for source in sources if _is_eligible(source)}
         self._sources = sources  # keeps the ids above alive
         self._index = TopicIndex(_TOPICS_A_SENSOR * limits.sensors)
@@ -73,6 +76,7 @@ class Fast:
         self._width = 1
         self._parts: list[_Part] = []
         self._new: dict[str, int] = {}  # topics that got their number since the last rows()
+        self._usual: dict[int, int] = {}  # the number of the shape learned last, by the id of the source
         self._full = False
 
     def read(self, chunk: Chunk, first: int) -> tuple[I4, NDArray[np.intp]]:
@@ -82,7 +86,10 @@ class Fast:
         """
         data = np.frombuffer(chunk.data, np.uint8)
         number = self._index.find(data, chunk.table)
+        new = np.flatnonzero(number < 0).tolist() if self._usual else []
+        new = [k for k in new if self._guess(chunk, k, number)]
         part = self._scan(data, chunk, number, self._shape_of, first)
+        self._confirm(part, new)
         self._parts.append(part)
         return number, np.flatnonzero(part.shape < 0)
 
@@ -112,6 +119,34 @@ class Fast:
             return [_of(whole, *layout) for layout in layouts]
         return [_of(whole.only(np.isin(shape, shapes)), *layout) for layout, shapes in layouts.items()]
 
+    # --- topics that are new
+
+    def _guess(self, chunk: Chunk, k: int, number: I4) -> bool:
+        """Try the usual shape of its source on message k, of a topic that is not known."""
+        start, length = chunk.table[k, :2].tolist()
+        try:
+            topic = chunk.data[start : start + length].decode()
+        except UnicodeDecodeError:
+            return False
+        if topic in self._new:
+            number[k] = self._new[topic]
+            return True
+        target = self._find(topic)
+        if isinstance(target, Rejection) or not _all_alike(target) or target.sensor is None:
+            return False
+        shape = self._usual.get(id(target.route.source), -1)
+        number[k] = self._enter(topic, target.sensor) if shape >= 0 else -1
+        if number[k] >= 0:
+            self._shape_of[number[k]] = shape
+        return bool(number[k] >= 0)
+
+    def _confirm(self, part: _Part, new: list[int]) -> None:
+        """Take back what was read of new topics that are not like those that their shape is of."""
+        for k in new:
+            shape = part.shape[k]
+            if shape < 0 or np.isnan(part.values[k, : len(self._shapes[shape].channels)]).any():
+                part.shape[k] = self._shape_of[part.number[k]] = -1
+
     # --- learning
 
     def learn(self, message: Message, number: int, seen: Explanation) -> None:
@@ -128,12 +163,17 @@ class Fast:
         if number < 0 or not self._tries[number]:
             return
         self._tries[number] -= 1
-        shape = self._shape(message, seen, reading) if reading.sensor == self._names[number] else None
+        target = self._find(message.topic)
+        if isinstance(target, Rejection) or reading.sensor != self._names[number]:
+            return
+        shape = _shape(target, message, seen, reading)
         known = self._shapes[self._shape_of[number]] if self._shape_of[number] >= 0 else None
         if shape is not None and known is not None:
             shape = known.merged(shape)
         if shape is not None and shape != known and self._register(shape) and self._reads(shape, message, reading):
             self._shape_of[number] = self._numbers[shape]
+            if _all_alike(target):
+                self._usual[id(seen.settings)] = self._numbers[shape]
 
     def _enter(self, topic: str, sensor: str) -> int:
         """A number for a topic; -1 where it gets none."""
@@ -150,24 +190,6 @@ class Fast:
         if number >= len(self._shape_of):
             self._shape_of = np.concatenate((self._shape_of, np.full(len(self._shape_of), -1, np.int32)))
         return number
-
-    def _shape(self, message: Message, seen: Explanation, reading: Reading) -> Shape | None:
-        """What a message looks like; None where that is not learned."""
-        target = self._routes.find(message.topic)
-        if isinstance(target, Rejection) or target.edge is not None or target.route.options.fields:
-            return None
-        if seen.format == "value":
-            return plain(reading.group, next(iter(reading.values)), strict=False)
-        document = _document(message.payload) if seen.format == "json" else None
-        if isinstance(document, dict):
-            route, time_key = target.route, seen.time_source if reading.timed else None
-            guessed = route.format == "auto" and route.options.time_field is None
-            return of_object(
-                document, reading.group, time_key, route.options, guessed, lambda key: _channel(target, key)
-            )
-        if isinstance(document, (int, float)) and not isinstance(document, bool):
-            return plain(reading.group, next(iter(reading.values)), strict=True)
-        return None
 
     def _register(self, shape: Shape) -> bool:
         """Give a shape a number."""
@@ -206,6 +228,34 @@ def _is_eligible(source: Source) -> bool:
         and source.root is None
         and source.format in ("auto", "json", "value")
     )
+
+
+def _all_alike(target: Target) -> bool:
+    """Whether the decoder makes the same of a payload on all topics of this source, but for the sensor."""
+    route = target.route
+    return (
+        target.quiet is None
+        and target.edge is None
+        and target.plain is None
+        and route.channel is None
+        and not route.options.fields
+    )
+
+
+def _shape(target: Target, message: Message, seen: Explanation, reading: Reading) -> Shape | None:
+    """What a message looks like; None where that is not learned."""
+    if target.edge is not None or target.route.options.fields:
+        return None
+    if seen.format == "value":
+        return plain(reading.group, next(iter(reading.values)), strict=False)
+    document = _document(message.payload) if seen.format == "json" else None
+    if isinstance(document, dict):
+        route, time_key = target.route, seen.time_source if reading.timed else None
+        guessed = route.format == "auto" and route.options.time_field is None
+        return of_object(document, reading.group, time_key, route.options, guessed, partial(_channel, target))
+    if isinstance(document, (int, float)) and not isinstance(document, bool):
+        return plain(reading.group, next(iter(reading.values)), strict=True)
+    return None
 
 
 def _document(payload: bytes) -> Any:

@@ -88,6 +88,22 @@ def test_from_its_second_message_on_a_topic_is_fast() -> None:
     assert assert_the_same({}, chunks) == 200
 
 
+def test_a_topic_like_others_of_its_source_is_fast_from_its_first_message_on() -> None:
+    first = [("plant/a", b'{"t":1,"h":2}'), ("plant/a", b'{"t":3,"h":4}'), ("plant/b", b'{"t":1,"h":2}')]
+    others = [(f"plant/{k}", b'{"h":%d,"t":1}' % k) for k in range(10)]
+    unlike = [("plant/less", b'{"t":1}'), ("plant/more", b'{"t":1,"h":2,"x":3}'), ("plant/plain", b"1")]
+    chunks = [chunk(first), chunk(others + others), chunk(unlike), chunk(unlike), chunk([("plant/less", b'{"t":2}')])]
+    assert assert_the_same({}, chunks) == 20 + 3 + 1
+    by_topic = {"topic": "plant/{sensor}/{channel}"}
+    assert assert_the_same(by_topic, [chunk([("plant/a/x", b"1")]), chunk([("plant/a/y", b"1")])]) == 0
+
+
+def test_a_topic_that_is_no_text_stays_one() -> None:
+    odd = chunk([("plant/a", b"1"), ("plant/b", b"2"), ("plant/c", b"3")])
+    odd = Chunk(odd.data.replace(b"plant/c", b"plant/\xff"), odd.table, NOW)
+    assert assert_the_same({}, [chunk([("plant/a", b"1")]), odd, odd]) == 4
+
+
 def test_a_batch_of_several_chunks_and_messages_keeps_its_numbers() -> None:
     source = [Source.model_validate({"topic": "plant/{sensor}"})]
     fast = Assembly(source, Limits())
