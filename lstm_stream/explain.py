@@ -22,7 +22,7 @@ def explain(config: Config, topic: str, payload: bytes, now: float) -> Explanati
 
 
 def to_json(explanation: Explanation) -> str:
-    """One JSON object: topic, source, sensor, group, format, quiet, time_source, readings, rejections."""
+    """One JSON object: topic, source, sensor, group, format, quiet, online, time_source, readings, rejections."""
     document: dict[str, Any] = {
         "topic": explanation.topic,
         "source": explanation.source,
@@ -30,6 +30,7 @@ def to_json(explanation: Explanation) -> str:
         "group": explanation.group,
         "format": explanation.format,
         "quiet": explanation.quiet,
+        "online": explanation.presence and explanation.presence.online,
         "time_source": explanation.time_source,
         "readings": [
             {
@@ -85,9 +86,16 @@ def _time_source(explanation: Explanation) -> str | None:
     return f"from {explanation.time_source} in the payload"
 
 
+def _state(explanation: Explanation) -> str | None:
+    """What the device says of itself."""
+    if explanation.presence is None:
+        return None
+    return "is online" if explanation.presence.online else "is offline"
+
+
 def _outcome(explanation: Explanation) -> str:
     if explanation.quiet is not None:
-        return _QUIET[explanation.quiet]
+        return _QUIET[explanation.quiet] + (f", and this one {state}" if (state := _state(explanation)) else "")
     samples, rejections = len(explanation.readings), len(explanation.rejections)
     scored = f"{samples} sample{'s' * (samples != 1)} to score" if samples else "nothing to score"
     return scored + (f", {rejections} rejected" if rejections else "") + _later(explanation)

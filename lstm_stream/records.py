@@ -92,6 +92,17 @@ class Reading(NamedTuple):
     retain: bool = False
 
 
+class Presence(NamedTuple):
+    """What a device says of itself: it is there, or will not be."""
+
+    sensor: str
+    group: str
+    online: bool
+    at: float | None  # unix s; None where the message is retained, so of any age
+    muted: bool  # the sensor's silence is then no alarm
+    below: bool = False  # it speaks for all sensors below it as well: node/device
+
+
 @dataclass(slots=True)
 class Rows:
     """M samples of sensors of one group that have the same D channels, decoded without becoming readings.
@@ -136,6 +147,7 @@ class Decoded:
     arrivals: list[float] = field(default_factory=list)  # of each reading's message, unix s
     rejections: list[Rejection] = field(default_factory=list)
     rows: list[Rows] = field(default_factory=list)
+    presences: list[Presence] = field(default_factory=list)  # in order of arrival
 
 
 class Reason(str, Enum):

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from lstm_stream.detect.fleet import Fleet, Outcome
+from lstm_stream.detect.presence import Presences
 from lstm_stream.detect.retraining import Round
 from lstm_stream.records import Chunk, Decoded, Event, Message, Packed, Reading, Reason, Rejection
 
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 IDLE = 0.5  # s that a turn waits for messages
 UPKEEP = 1.0  # s between looks at silences and counts
+MOST_OFFLINE = 1_000_000  # devices
 RECENT = 64  # latest samples that make the data clock
 
 
@@ -169,6 +171,7 @@ class Service:
         self._monotonic = monotonic
         self._held = held
         self._clock = DataClock(monotonic)
+        self._presences = Presences(MOST_OFFLINE)
         self._stopping = threading.Event()
         self._listening = False
         self._upkeep_at = self._saved_at = self.turned_at = monotonic()
@@ -228,7 +231,9 @@ class Service:
 
     def _detect(self, turn: Turn) -> None:
         decoded = turn.decoded
+        self._presences.hear(decoded.presences)
         turn.outcome = self._fleet.process(decoded.readings, decoded.at, decoded.rows)
+        turn.outcome.events = self._presences.told(turn.outcome.events)
         turn.rejections += [rejection for _, rejection in turn.outcome.rejections]
         for batch in turn.outcome.batches:
             slot, at = batch.samples.slot[-RECENT:].tolist(), batch.samples.time[-RECENT:].tolist()
@@ -258,7 +263,7 @@ class Service:
             self._listening = True
             self._fleet.listen_from(now)
         if self._listening and (now := self._clock.now) is not None:
-            events = self._fleet.silences(now)
+            events = self._presences.told(self._fleet.silences(now)) + self._presences.overdue(now)
             if events:
                 self._pass(Turn([], outcome=Outcome(events=events)), publish=self._tell)
 

@@ -84,6 +84,10 @@ class Source(Section):
     availability: Patterns = Field(
         default=(), description="Topics that say whether a device is online: neither samples nor errors."
     )
+    offline: Literal["alarm", "mute"] = Field(
+        default="alarm",
+        description="When a device that said it goes offline falls silent. alarm: the alarm says so. mute: no alarm.",
+    )
     qos: Annotated[Literal[0, 1], Number] = Field(
         default=1, description="0: messages may get lost on the way. 1: they arrive at least once."
     )

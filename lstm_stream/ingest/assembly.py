@@ -18,7 +18,7 @@ from lstm_stream.ingest.decoder import Decoder, Explanation
 from lstm_stream.ingest.fast import Fast
 from lstm_stream.ingest.join import Join
 from lstm_stream.ingest.resample import Resample
-from lstm_stream.records import Chunk, Decoded, Message, Reading, Rejection
+from lstm_stream.records import Chunk, Decoded, Message, Presence, Reading, Rejection
 
 _MARGIN = 0.25  # s between a message's arrival and its being taken, at most, while the inbox is empty
 
@@ -36,6 +36,7 @@ class Assembly:
         self._counted = {id(source): Channels(source.counters, ()) for source in sources if source.counters}
         self._plain = not self._counted and not any(source.join or source.resample for source in sources)
         self._sources = sources  # keeps the ids above alive
+        self._presences: list[Presence] = []  # since the last batch
 
     def decode_all(self, items: Sequence[Message | Chunk]) -> Decoded:
         """What is in a batch of messages, as decode() says. Never raises."""
@@ -49,6 +50,7 @@ class Assembly:
                 self._add(self.decode(item), item, count, result)
                 count += 1
         result.rows = self._fast.rows()
+        result.presences, self._presences = self._presences, []
         return result
 
     def _decode_chunk(self, chunk: Chunk, first: int, result: Decoded) -> None:
@@ -76,6 +78,8 @@ class Assembly:
         return self._completed(message, self._decoder.explain(message))
 
     def _completed(self, message: Message, seen: Explanation) -> tuple[list[Reading], list[Rejection]]:
+        if seen.presence is not None:
+            self._presences.append(seen.presence)
         if self._plain:
             return seen.readings, seen.rejections
         readings, rejections = self._due(message.time), seen.rejections

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from lstm_stream.config import Limits, Source
+from lstm_stream.ingest import presence
 from lstm_stream.ingest.formats import FORMATS, decode
 from lstm_stream.ingest.formats.sample import Sample
 from lstm_stream.ingest.formats.value import CHANNEL
@@ -28,8 +29,8 @@ from lstm_stream.ingest.formats.wrapping import WRAPPED, unwrapped
 from lstm_stream.ingest.names import check_name
 from lstm_stream.ingest.routes import Routes, Target
 from lstm_stream.ingest.shown import shown
-from lstm_stream.ingest.sparkplug import EdgeNodes
-from lstm_stream.records import Message, Reading, Reason, Rejection
+from lstm_stream.ingest.sparkplug import Address, EdgeNodes
+from lstm_stream.records import Message, Presence, Reading, Reason, Rejection
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Explanation:
     group: str | None = None
     format: str | None = None
     quiet: str | None = None  # why it is neither a sample nor an error: availability or ignored
+    presence: Presence | None = None  # whether the device says that it is there
     time_source: str | None = None  # `arrival`, or the key that held the time of the first sample
     settings: Source | None = None  # the source that takes the topic
     readings: list[Reading] = field(default_factory=list)
@@ -88,6 +90,7 @@ class Decoder:
         seen.sensor, seen.group = target.sensor, route.group
         if target.quiet is not None:
             seen.quiet = target.quiet
+            seen.presence = presence.told(message, target) if target.quiet == "availability" else None
             return
         if len(payload) > self._limits.payload_bytes:
             seen.rejections.append(_too_large(message, self._limits.payload_bytes))
@@ -96,9 +99,11 @@ class Decoder:
         if target.plain is not None and seen.format == "value":
             target = target.plain
             seen.source, seen.sensor = target.pattern, target.sensor
-        if target.edge is not None and target.edge.is_death and not items:
-            seen.quiet = "availability"
-            return
+        if target.edge is not None and seen.format.startswith("sparkplug"):
+            seen.presence = self._presence(target, target.edge, message)
+            if target.edge.is_death and not items:
+                seen.quiet = "availability"
+                return
         if not items:
             items = [Rejection(Reason.NO_CHANNELS, "an empty array; send at least one sample")]
         for item in items:
@@ -127,6 +132,13 @@ class Decoder:
         if route.format == "auto":
             return decode(payload, route.options)
         return route.format, FORMATS[route.format](payload, route.options)
+
+    def _presence(self, target: Target, edge: Address, message: Message) -> Presence | None:
+        """What a birth or a death of Sparkplug says, unless it is of an earlier session."""
+        alive = self._edges.is_alive(edge)
+        if not edge.type.endswith(("BIRTH", "DEATH")) or alive == edge.is_death:
+            return None
+        return presence.presence(message, target, alive, below=edge.device is None)
 
     def _reading(
         self, item: Sample | Rejection, target: Target, message: Message, *, alone: bool

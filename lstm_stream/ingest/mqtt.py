@@ -303,7 +303,11 @@ def subscriptions(sources: Sequence[Source]) -> dict[str, int]:
     A filter within a wider one is left out, and lends that its QoS: where both are subscribed to, brokers deliver a
     message twice (mosquitto with MQTT 5) or with the lower QoS (mosquitto with 3.1.1).
     """
-    asked = [(Pattern.parse(topic).filter, source.qos) for source in sources for topic in source.topics]
+    asked = [
+        (Pattern.parse(topic).filter, source.qos)
+        for source in sources
+        for topic in (*source.topics, *source.availability)
+    ]
     wide = [topic for topic, _ in asked if not any(topic != other and covers(other, topic) for other, _ in asked)]
     return {topic: max(qos for other, qos in asked if covers(topic, other)) for topic in wide}
 

@@ -60,9 +60,9 @@ class Routes:
         """Where the messages of a topic go, or why nowhere."""
         ignored: Target | None = None
         for route in self._routes:
-            quiet = next((pattern for pattern in route.availability if pattern.match(topic) is not None), None)
+            quiet, levels = _first_match(route.availability, topic)
             if quiet is not None:
-                return Target(route, quiet.text, {}, quiet="availability")
+                return Target(route, quiet.text, levels, _sensor_of(route, levels), quiet="availability")
             pattern, levels = _first_match(route.patterns, topic)
             if route.ignored.takes(topic):
                 ignored = ignored or _ignored(route, pattern, levels)
@@ -131,9 +131,12 @@ def _target(route: Route, pattern: Pattern, levels: dict[str, str], topic: str) 
 
 def _ignored(route: Route, pattern: Pattern | None, levels: dict[str, str]) -> Target:
     """A topic that a source leaves out, with the sensor it would be of, as far as its levels tell."""
-    sensor: str | None
+    return Target(route, (pattern or route.patterns[0]).text, levels, _sensor_of(route, levels), quiet="ignored")
+
+
+def _sensor_of(route: Route, levels: dict[str, str]) -> str | None:
+    """Whose a topic without samples is, as far as its levels tell."""
     try:
-        sensor = check_name(route.sensor.render(levels, NO_NAMES))
+        return check_name(route.sensor.render(levels, NO_NAMES))
     except ValueError:
-        sensor = levels.get("sensor")
-    return Target(route, (pattern or route.patterns[0]).text, levels, sensor, quiet="ignored")
+        return levels.get("sensor")

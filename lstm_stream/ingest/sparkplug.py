@@ -107,6 +107,11 @@ class EdgeNodes:
         result += [unknown] if unknown else []
         return (sparkplug.samples(read, named, options) if named or not result else []) + result
 
+    def is_alive(self, address: Address) -> bool:
+        """Whether a birth of the node or device was heard, and no death since."""
+        node = self._nodes.get((address.group, address.node))
+        return node is not None and address.device in node.births
+
     def _begin(self, address: Address, node: _Node | None, read: Payload) -> _Node:
         if node is not None:
             self._forget(node)
