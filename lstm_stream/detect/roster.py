@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.detect.detector import Detector
+from lstm_stream.detect.slots import FieldSpec, SlotArrays
 from lstm_stream.jit import kernel
 from lstm_stream.records import Event, Packed, Rows
 
@@ -32,19 +33,21 @@ class Roster:
         self.number = number
         self.detector = detector
         self.channels = frozenset(detector.channels)
-        self.latest = np.empty(0)  # (S,) time of the last accepted sample, unix s
-        self.stay = np.empty(0, np.int64)  # (S,) -1: the slot is free
-        self.dirty = np.empty(0, np.bool_)  # (S,) changed since the state was saved
+        specs = FieldSpec("latest", "f8", (), -np.inf), FieldSpec("stay", "i8", (), -1), FieldSpec("dirty", "?")
+        self._arrays = SlotArrays(specs, 1, detector.arrays.most)
+        self._spread()
+
+    def _spread(self) -> None:
+        self.latest: F8 = self._arrays.latest  # (S,) time of the last accepted sample, unix s
+        self.stay: I8 = self._arrays.stay  # (S,) -1: the slot is free
+        self.dirty: Mask = self._arrays.dirty  # (S,) changed since the state was saved
 
     def enter(self, sensor: str, stay: int) -> int:
         """A slot for a sensor."""
         slot = self.detector.add(sensor)
-        size = len(self.latest)
-        if slot >= size:
-            more = max(slot + 1 - size, size)
-            self.latest = np.concatenate((self.latest, np.full(more, -np.inf)))
-            self.stay = np.concatenate((self.stay, np.full(more, -1)))
-            self.dirty = np.concatenate((self.dirty, np.zeros(more, np.bool_)))
+        if slot >= len(self.latest):
+            self._arrays.grow(slot + 1)
+            self._spread()
         self.latest[slot], self.stay[slot], self.dirty[slot] = -np.inf, stay, False
         return slot
 

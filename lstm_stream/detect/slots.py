@@ -48,7 +48,7 @@ class SlotArrays:
         text = ";".join(f"{s.name}:{s.dtype}:{s.shape}:{s.meaning}" for s in specs)
         # Names the layout: equal signatures mean that packed sensors can be exchanged.
         self.signature = f"v{version}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-        self._most = most
+        self.most = most
         self._rooms: dict[str, NDArray[Any]] = {spec.name: _room(spec, 0, lazy=False) for spec in specs}
         self._room = 0  # rows that there is room for
         self.grow(capacity)
@@ -77,7 +77,7 @@ class SlotArrays:
             self._move(capacity, lazy=False)
             return
         try:
-            self._move(max(2 * capacity, self._most), lazy=True)
+            self._move(max(2 * capacity, self.most), lazy=True)
         except OSError:  # the system promises no more than it has
             self._move(capacity + step, lazy=True)
 
