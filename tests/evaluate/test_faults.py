@@ -111,6 +111,21 @@ def test_the_same_seeds_give_the_same_figures_however_they_are_split(monkeypatch
     assert str(apart) == str(together)  # as text, for NaN is not equal to itself
 
 
+def test_fast_sensors_have_faults_as_long_in_samples() -> None:
+    slow, fast = (Fleets(2, days, (9,), interval=interval) for days, interval in ((8, 300.0), (8 / 300, 1.0)))
+    assert slow.samples == fast.samples
+    one, other = (fleets.simulations(True)[0] for fleets in (slow, fast))
+    assert len(one.faults) == len(other.faults) > 0
+    lengths = [[(fault.end - fault.start) / of.interval for fault in of.faults] for of in (one, other)]
+    assert lengths[0] == pytest.approx(lengths[1], abs=1)
+
+
+def test_seeds_are_shared_out_among_processes() -> None:
+    parts = Fleets(24, 21, tuple(range(5))).parts(2)
+    assert [part.seeds for part in parts] == [(0, 1, 2), (3, 4)]
+    assert len(Fleets(24, 2100, (1, 2)).parts(1)) == 2  # too many samples to go together
+
+
 def test_a_budget_that_is_none_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as error:
         main(["evaluate", "faults", "--budget", "often"])
