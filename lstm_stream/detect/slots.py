@@ -62,9 +62,10 @@ class SlotArrays:
         if capacity <= self.capacity:
             return
         step = max(1, STEP // self.row_bytes)
-        capacity = max(capacity, min(2 * self.capacity, self.capacity + step))
+        ample = max(capacity, min(2 * self.capacity, self.capacity + step))
         if capacity > self._room:
-            self._make_room(capacity, step)
+            self._make_room(ample, step)
+        capacity = min(ample, self._room)
         for spec in self.specs:
             array = self._rooms[spec.name][:capacity]
             if spec.fill != 0:  # NaN is not
