@@ -67,7 +67,7 @@ class App:
         self._session = Session(config.broker, config.sources, config.events, self._inbox, self.metrics.disconnected)
         self._store = Store(config.state.path) if config.state.path else None
         self._reporter = Reporter(self.metrics, config.limits.sensors)
-        assembly = Assembly(config.sources, config.limits)
+        assembly = Assembly(config.sources, config.limits, groups=config.groups)
         self._service = Service(
             self._inbox,
             assembly,

@@ -155,7 +155,7 @@ def evaluate(args: argparse.Namespace, config: Config) -> int:
     """Measure the detection."""
     from lstm_stream.evaluate.main import run_evaluate
 
-    return run_evaluate(args, config.groups[config.sources[0].group])
+    return run_evaluate(args, config.groups[config.sources[0].usual_group])
 
 
 @configured

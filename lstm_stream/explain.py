@@ -18,7 +18,7 @@ _QUIET = {
 
 def explain(config: Config, topic: str, payload: bytes, now: float) -> Explanation:
     """The fate of a message that arrives at `now` (unix s). Never raises."""
-    return Decoder(config.sources, config.limits).explain(Message(topic, payload, now))
+    return Decoder(config.sources, config.limits, config.groups).explain(Message(topic, payload, now))
 
 
 def to_json(explanation: Explanation) -> str:

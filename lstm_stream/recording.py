@@ -226,4 +226,4 @@ def _reading(
     present = {name: value for name, value in named if value == value}  # NaN is absent
     if not present:
         return Rejection(Reason.NO_CHANNELS, "no watched column holds a number")
-    return Reading(sensor, source.group, time, present)
+    return Reading(sensor, source.usual_group, time, present)

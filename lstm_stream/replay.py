@@ -147,7 +147,7 @@ def replay(recording: Recording, config: Config, advance: Advance | None = None,
     result.events.sort(key=lambda event: (_time(event), event.sensor))  # stable: of one sensor, as they came
     result.sensors = len(fleet)
     _explain(result)
-    _account(result, config.groups[config.sources[0].group])
+    _account(result, config.groups[config.sources[0].usual_group])
     return result
 
 
@@ -291,7 +291,7 @@ def summary_text(path: Path, result: Result, config: Config) -> str:
     lines.append(f"{counted(len(result.scores.channels), 'channel')}: {_some(result.scores.channels)}")
     lines += _left_out(result)
     if result.warming:
-        warmup = config.groups[config.sources[0].group].warmup
+        warmup = config.groups[config.sources[0].usual_group].warmup
         lines.append(f"still warming up at the end, which takes {warmup} samples: {_some(result.warming)}")
     return "\n".join(lines)
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, PrivateAttr, Strict, field_validator, model_validator
 
 from lstm_stream.config.section import Section, conflict
+from lstm_stream.config.sources import DEFAULT_GROUP as DEFAULT_GROUP
 from lstm_stream.config.sources import Source as Source
 from lstm_stream.config.sources import Timestamp as Timestamp
 from lstm_stream.config.start import Start, read_start
@@ -318,7 +319,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _known_groups(self) -> Config:
         for index, source in enumerate(self.sources):
-            if source.group not in self.groups:
+            if source.usual_group not in self.groups:
                 text = f"is {source.group!r}, which is not in groups; add it there, or use one of: "
                 raise conflict(f"sources.{index}.group", text + ", ".join(self.groups), "groups")
         return self

@@ -50,6 +50,9 @@ FormatName = Literal[
 ]
 
 
+DEFAULT_GROUP = "default"
+
+
 class Timestamp(Section):
     """Where a sample's time comes from."""
 
@@ -104,7 +107,11 @@ class Source(Section):
         default=None,
         description="What names of channels begin with. null: {channel} of the topic, where the topic names it.",
     )
-    group: Text = Field(default="default", description="The group, below, that these sensors belong to.")
+    group: Template = Field(
+        default=DEFAULT_GROUP,
+        description="The group, below, that these sensors belong to; or a template such as {site} or {payload.line}: "
+        "of that group where there is one, else of default.",
+    )
     root: Text | None = Field(
         default=None,
         description="The part of a JSON payload that holds the channels, such as uplink.data, or a choice: "
@@ -144,6 +151,11 @@ class Source(Section):
         """The topics, be they one or several."""
         return (self.topic,) if isinstance(self.topic, str) else self.topic
 
+    @property
+    def usual_group(self) -> str:
+        """The group of sensors of which no more is known than their source."""
+        return DEFAULT_GROUP if "{" in self.group else self.group
+
     @model_validator(mode="before")
     @classmethod
     def _preset(cls, value: Any) -> Any:
@@ -159,7 +171,8 @@ class Source(Section):
 
     @model_validator(mode="after")
     def _named(self) -> Source:
-        for key, template in (("sensor", self.sensor or "{sensor}"), ("channel", self.channel or "")):
+        templates = {"sensor": self.sensor or "{sensor}", "channel": self.channel or "", "group": self.group}
+        for key, template in templates.items():
             for pattern in self.topics:
                 levels = {level_name(level) for level in pattern.split("/")}
                 for part in template_parts(template):

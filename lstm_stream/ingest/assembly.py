@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from lstm_stream.config import Limits, Source
 from lstm_stream.ingest.channels import Channels
@@ -26,8 +26,14 @@ _MARGIN = 0.25  # s between a message's arrival and its being taken, at most, wh
 class Assembly:
     """A decoder and what comes after it. Equal sequences of messages give equal readings, whatever the batches."""
 
-    def __init__(self, sources: Sequence[Source], limits: Limits, clock: Callable[[], float] = time.time) -> None:
-        self._decoder = Decoder(sources, limits)
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        limits: Limits,
+        clock: Callable[[], float] = time.time,
+        groups: Collection[str] | None = None,
+    ) -> None:
+        self._decoder = Decoder(sources, limits, groups)
         self._fast = Fast(sources, limits)
         self._clock = clock
         self._counters = Counters(limits.sensors)

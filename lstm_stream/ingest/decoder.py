@@ -16,7 +16,7 @@ Rules:
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -56,11 +56,14 @@ class Explanation:
 
 
 class Decoder:
-    """Turns messages into readings. Its only state is a memory of topics and the births of Sparkplug nodes."""
+    """Turns messages into readings. Its only state is a memory of topics and the births of Sparkplug nodes.
 
-    def __init__(self, sources: Sequence[Source], limits: Limits) -> None:
+    `groups` are the names of those that there are; None: all names are.
+    """
+
+    def __init__(self, sources: Sequence[Source], limits: Limits, groups: Collection[str] | None = None) -> None:
         self._limits = limits
-        self._find = Routes(sources, limits).find
+        self._find = Routes(sources, limits, groups).find
         self._remembered = lru_cache(_REMEMBERED)(self._find)
         self._edges = EdgeNodes()
         self._reported: set[type[Exception]] = set()
@@ -87,7 +90,7 @@ class Decoder:
             return
         route, payload = target.route, message.payload
         seen.source, seen.settings = target.pattern, route.source
-        seen.sensor, seen.group = target.sensor, route.group
+        seen.sensor, seen.group = target.sensor, target.group
         if target.quiet is not None:
             seen.quiet = target.quiet
             seen.presence = presence.told(message, target) if target.quiet == "availability" else None
@@ -116,6 +119,8 @@ class Decoder:
             seen.readings = _merged(seen.readings, self._limits.channels)
         if seen.sensor is None and seen.readings:
             seen.sensor = seen.readings[0].sensor
+        if seen.group is None and seen.readings:
+            seen.group = seen.readings[0].group
         seen.time_source = _time_source(items[0])
 
     def _items(self, payload: bytes, target: Target) -> tuple[str, list[Sample | Rejection]]:
@@ -170,7 +175,8 @@ class Decoder:
                 detail = f"{ahead:.0f} s ahead of this machine's clock; set the sensor's, or raise limits.future"
                 return Rejection(Reason.BAD_TIMESTAMP, detail)
         timed = item.time is not None
-        return Reading(sensor, target.route.group, time, values, timed, message.retain)
+        group = target.group or target.route.groups.of(target.levels, item.names)
+        return Reading(sensor, group, time, values, timed, message.retain)
 
     def _target(self, topic: str) -> Target | Rejection:
         return (self._remembered if len(topic) <= _LONGEST_REMEMBERED else self._find)(topic)
@@ -203,12 +209,13 @@ def _named(sample: Sample, target: Target) -> dict[str, float]:
 
 def _merged(readings: list[Reading], most: int) -> list[Reading]:
     """Readings of one sensor and time as one, where no channel is in both and they have `most` channels at most."""
-    merged: dict[tuple[str, float], Reading] = {}
+    merged: dict[tuple[str, str, float], Reading] = {}
     result: list[Reading] = []
     for reading in readings:
-        first = merged.get((reading.sensor, reading.time))
+        key = (reading.group, reading.sensor, reading.time)
+        first = merged.get(key)
         if first is None:
-            merged[(reading.sensor, reading.time)] = reading
+            merged[key] = reading
             result.append(reading)
         elif first.values.keys().isdisjoint(reading.values) and len(first.values) + len(reading.values) <= most:
             first.values.update(reading.values)

@@ -239,6 +239,7 @@ def _all_alike(target: Target) -> bool:
         and target.plain is None
         and route.channel is None
         and not route.options.fields
+        and "{" not in route.source.group
     )
 
 

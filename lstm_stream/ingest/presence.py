@@ -31,11 +31,10 @@ def told(message: Message, target: Target) -> Presence | None:
 
 def presence(message: Message, target: Target, online: bool, below: bool = False) -> Presence | None:
     """That a message's sensor is there, or is not."""
-    if target.sensor is None:
+    if target.sensor is None or target.group is None:
         return None
     at = None if message.retain else message.time
-    route = target.route
-    return Presence(target.sensor, route.group, online, at, route.source.offline == "mute", below)
+    return Presence(target.sensor, target.group, online, at, target.route.source.offline == "mute", below)
 
 
 def _said(payload: bytes) -> bool | None:

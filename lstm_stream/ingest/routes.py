@@ -9,12 +9,13 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from lstm_stream.config import Limits, Source
 from lstm_stream.ingest.channels import Channels
 from lstm_stream.ingest.formats.sample import NO_NAMES, Options
+from lstm_stream.ingest.groups import Groups
 from lstm_stream.ingest.names import Template, check_name
 from lstm_stream.ingest.shown import shown
 from lstm_stream.ingest.sparkplug import Address
@@ -27,7 +28,7 @@ class Route(NamedTuple):
 
     source: Source
     format: str
-    group: str
+    groups: Groups
     patterns: tuple[Pattern, ...]
     availability: tuple[Pattern, ...]
     ignored: Channels
@@ -46,6 +47,7 @@ class Target(NamedTuple):
     sensor: str | None = None  # None: the payload tells
     channel: str | None = None  # what names of channels begin with, where the payload does not tell
     edge: Address | None = None  # of Sparkplug
+    group: str | None = None  # None: the payload tells
     plain: Target | None = None  # instead of this one, for messages that are a plain value
     quiet: str | None = None  # why its messages are neither samples nor errors: availability, ignored
 
@@ -53,8 +55,8 @@ class Target(NamedTuple):
 class Routes:
     """The sources, ready for use."""
 
-    def __init__(self, sources: Sequence[Source], limits: Limits) -> None:
-        self._routes = [_route(source, limits) for source in sources]
+    def __init__(self, sources: Sequence[Source], limits: Limits, groups: Collection[str] | None = None) -> None:
+        self._routes = [_route(source, limits, Groups(source.group, groups)) for source in sources]
 
     def find(self, topic: str) -> Target | Rejection:
         """Where the messages of a topic go, or why nowhere."""
@@ -62,10 +64,10 @@ class Routes:
         for route in self._routes:
             quiet, levels = _first_match(route.availability, topic)
             if quiet is not None:
-                return Target(route, quiet.text, levels, _sensor_of(route, levels), quiet="availability")
+                return _quiet(route, quiet, levels, "availability")
             pattern, levels = _first_match(route.patterns, topic)
             if route.ignored.takes(topic):
-                ignored = ignored or _ignored(route, pattern, levels)
+                ignored = ignored or _quiet(route, pattern or route.patterns[0], levels, "ignored")
             elif pattern is not None:
                 try:
                     return _target(route, pattern, levels, topic)
@@ -80,7 +82,7 @@ class Routes:
         return f"{shown(topic)} matches no source; the sources take {patterns}{more} ({kept})"
 
 
-def _route(source: Source, limits: Limits) -> Route:
+def _route(source: Source, limits: Limits, groups: Groups) -> Route:
     sensor = Template.parse(source.sensor or "{sensor}")
     patterns = tuple(map(Pattern.parse, source.topics))
     by_topic = any("channel" in pattern.names for pattern in patterns)
@@ -93,16 +95,14 @@ def _route(source: Source, limits: Limits) -> Route:
         limits.depth,
         stamp.trust,
         source.root,
-        (*sensor.fields, *(channel.fields if channel else ())),
+        (*sensor.fields, *(channel.fields if channel else ()), *groups.fields),
         {word.strip().lower(): number for word, number in source.words.items()},
         source.units,
     )
     availability = tuple(map(Pattern.parse, source.availability))
     ignored = Channels(source.ignore, ())
     channels = Channels(source.include, source.exclude)
-    return Route(
-        source, source.format, source.group, patterns, availability, ignored, sensor, channel, channels, options
-    )
+    return Route(source, source.format, groups, patterns, availability, ignored, sensor, channel, channels, options)
 
 
 def _first_match(patterns: tuple[Pattern, ...], topic: str) -> tuple[Pattern | None, dict[str, str]]:
@@ -126,17 +126,13 @@ def _target(route: Route, pattern: Pattern, levels: dict[str, str], topic: str) 
         others = tuple(other for other in route.patterns if "channel" in other.names)
         other, named = _first_match(others, topic)
         plain = _target(route, other, named, topic) if other is not None else None
-    return Target(route, pattern.text, levels, sensor, channel, edge, plain)
+    return Target(route, pattern.text, levels, sensor, channel, edge, route.groups.fixed(levels), plain)
 
 
-def _ignored(route: Route, pattern: Pattern | None, levels: dict[str, str]) -> Target:
-    """A topic that a source leaves out, with the sensor it would be of, as far as its levels tell."""
-    return Target(route, (pattern or route.patterns[0]).text, levels, _sensor_of(route, levels), quiet="ignored")
-
-
-def _sensor_of(route: Route, levels: dict[str, str]) -> str | None:
-    """Whose a topic without samples is, as far as its levels tell."""
+def _quiet(route: Route, pattern: Pattern, levels: dict[str, str], why: str) -> Target:
+    """A topic without samples, with the sensor it is of, as far as its levels tell."""
     try:
-        return check_name(route.sensor.render(levels, NO_NAMES))
+        sensor: str | None = check_name(route.sensor.render(levels, NO_NAMES))
     except ValueError:
-        return levels.get("sensor")
+        sensor = levels.get("sensor")
+    return Target(route, pattern.text, levels, sensor, group=route.groups.fixed(levels), quiet=why)

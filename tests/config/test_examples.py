@@ -136,8 +136,11 @@ def test_the_effective_configuration_is_complete_and_reads_back() -> None:
     assert {path for path, _ in options(Config)} <= set(read(printed).keys)
 
 
+_TEXT = st.characters(categories=("L", "N", "P", "S", "Zs"), exclude_characters="{}")  # which make templates
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow])
-@given(st.text(st.characters(categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=20), st.floats(0.1, 1e6))
+@given(st.text(_TEXT, min_size=1, max_size=20), st.floats(0.1, 1e6))
 def test_any_text_and_number_reads_back(name: str, seconds: float) -> None:
     broker = {"client_id": name, "username": name, "reconnect_min": seconds, "reconnect_max": seconds + 1}
     config = Config.model_validate({"broker": broker, "sources": [{"group": name}], "groups": {name: {}}})
