@@ -219,7 +219,7 @@ def _reading(
     stamp: str, sensor: str, values: tuple[float, ...], header: _Header, source: Source
 ) -> Reading | Rejection:
     try:
-        time = parse_time(stamp, source.timestamp.unit)
+        time = parse_time(stamp, source.timestamp.unit, source.timestamp.tzinfo)
     except ValueError as error:
         return Rejection(Reason.BAD_TIMESTAMP, str(error))
     named = zip(header.channels.values(), values, strict=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timezone, tzinfo
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from lstm_stream.config.presets import PRESETS
 from lstm_stream.config.section import Section, conflict
@@ -53,6 +55,16 @@ FormatName = Literal[
 DEFAULT_GROUP = "default"
 
 
+def _zone(name: str) -> str:
+    if name != "UTC":
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            text = "is no time zone that is known here; write a name such as Europe/Berlin, or UTC"
+            raise ValueError(text + " (their data is the package tzdata)") from None
+    return name
+
+
 class Timestamp(Section):
     """Where a sample's time comes from."""
 
@@ -64,10 +76,18 @@ class Timestamp(Section):
     unit: Literal["auto", "iso", "s", "ms", "us", "ns"] = Field(
         default="auto", description="auto, iso (2026-01-31T12:00:00Z), or since 1970 in s, ms, us or ns."
     )
+    zone: Annotated[Text, AfterValidator(_zone)] = Field(
+        default="UTC", description="The time zone of times without one, such as Europe/Berlin."
+    )
     trust: bool = Field(
         default=True,
         description="false: the arrival counts, whatever the payload says, for clocks not set or in local time.",
     )
+
+    @property
+    def tzinfo(self) -> tzinfo:
+        """The zone of times without one."""
+        return timezone.utc if self.zone == "UTC" else ZoneInfo(self.zone)
 
 
 class Source(Section):

@@ -97,7 +97,7 @@ class Fast:
         shape, time = np.empty(len(chunk), np.int32), np.empty(len(chunk))
         values = np.empty((len(chunk), self._width))
         future, longest = self._limits.future, self._limits.payload_bytes
-        scan(data, chunk.table, chunk.time, future, longest, number, shape_of, *self._table, shape, time, values)
+        scan(data, chunk.table, chunk.arrivals, future, longest, number, shape_of, *self._table, shape, time, values)
         return _Part(number, shape, time, values, chunk.arrivals, first)
 
     def rows(self) -> list[Rows]:
@@ -204,8 +204,8 @@ class Fast:
 
     def _reads(self, shape: Shape, message: Message, reading: Reading) -> bool:
         """Whether the shape reads the message as the decoder did, bit by bit."""
-        place = np.array([[0, 0, 0, len(message.payload), 0, 0, 0]], np.int32)
-        chunk = Chunk(message.payload, place, message.time)
+        place = np.array([[0, 0, 0, len(message.payload), 0, 0]], np.int32)
+        chunk = Chunk(message.payload, place, np.array([message.time]))
         only = np.array([self._numbers[shape]], np.int32)
         part = self._scan(np.frombuffer(message.payload, np.uint8), chunk, np.zeros(1, np.int32), only, 0)
         told = [reading.values.get(name, np.nan) for name in shape.channels]
@@ -227,6 +227,7 @@ def _is_eligible(source: Source) -> bool:
         and not source.counters
         and source.root is None
         and source.format in ("auto", "json", "value")
+        and source.timestamp.zone == "UTC"
     )
 
 

@@ -97,6 +97,7 @@ def _route(source: Source, limits: Limits, groups: Groups) -> Route:
         source.root,
         (*sensor.fields, *(channel.fields if channel else ()), *groups.fields),
         {word.strip().lower(): number for word, number in source.words.items()},
+        stamp.tzinfo,
         source.units,
     )
     availability = tuple(map(Pattern.parse, source.availability))

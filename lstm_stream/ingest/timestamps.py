@@ -2,11 +2,15 @@
 
 A time is either ISO 8601 text or a number (or a text that is one) of s, ms, us or ns since 1970:
 
-    2013-07-04 00:00:00    2013-07-04T02:00:00.250+02:00    2013-07-04    1372896000    "1372896000250"
+    2013-07-04 00:00:00    2013-07-04T02:00:00.250+02:00    20130704T000000Z    2013-07-04
+    1372896000    "1372896000250"
 
-Without a zone a time is UTC. The unit `auto` takes ISO text, and of a number the one unit in which it falls
-between 1990 and 2100: the four ranges are three orders of magnitude apart. With a stated unit, times from 1900 on
-are taken. Later than 2100 is nothing: one such sample would make all that follow look old.
+Without a zone a time is UTC, or of the zone that the caller gives. There, of an hour that occurs twice, as clocks are
+set back, the first counts; a time that does not occur, as clocks are set forward, is read as if they had not been.
+
+The unit `auto` takes ISO text, and of a number the one unit in which it falls between 1990 and 2100: the four ranges
+are three orders of magnitude apart. With a stated unit, times from 1900 on are taken. Later than 2100 is nothing: one
+such sample would make all that follow look old.
 
 Rule: the result is the float64 nearest to what is written, whatever the platform and the Python version, and the
 same for the number 1372896000250 and the text "1372896000250". Live and replayed scores are equal because of it.
@@ -15,7 +19,7 @@ same for the number 1372896000250 and the text "1372896000250". Live and replaye
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
+from datetime import datetime, timezone, tzinfo
 
 from lstm_stream.ingest.shown import shown
 
@@ -27,19 +31,22 @@ _LONGEST = 64  # characters of a time that is text
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _ISO = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
-    r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
-    r" ?(?:[Zz]|UTC|([+-])([0-9]{2})(?::?([0-9]{2}))?)?)?"
+    r"([0-9]{4})(?P<dash>-?)([0-9]{2})(?P=dash)([0-9]{2})"
+    r"(?:[Tt ]([0-9]{2})(?P<colon>:?)([0-9]{2})(?:(?P=colon)([0-9]{2})(?:[.,](?P<fraction>[0-9]+))?)?"
+    r" ?(?P<zone>[Zz]|UTC|([+-])([0-9]{2})(?::?([0-9]{2}))?)?)?"
 )
 
 
-def parse_time(value: object, unit: str = "auto") -> float:
-    """Unix seconds of a number or text. `unit`: auto, iso, s, ms, us or ns; ValueError says what would be right."""
+def parse_time(value: object, unit: str = "auto", zone: tzinfo = timezone.utc) -> float:
+    """Unix seconds of a number or text, in that zone where it tells none; ValueError says what would be right.
+
+    `unit`: auto, iso, s, ms, us or ns.
+    """
     if isinstance(value, str):
         text = value.strip()
         number = _number(text)
         if number is None:
-            return _iso(text, unit)
+            return _iso(text, unit, zone)
         value = number
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{shown(value)} is not a time; write ISO 8601 text or a number since 1970")
@@ -69,17 +76,21 @@ def _epoch(number: int | float, unit: str) -> float:
     return number / per_second  # of an integer: the nearest float64, even beyond 2**53
 
 
-def _iso(text: str, unit: str) -> float:
+def _iso(text: str, unit: str, zone: tzinfo) -> float:
     if unit not in ("auto", "iso"):
         raise ValueError(f"{shown(text)} is not a number of {unit} since 1970")
     match = _ISO.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None:
         raise ValueError(f"{shown(text)} is not a time; write it like 2026-01-31T12:00:00Z, or a number since 1970")
-    year, month, day, hour, minute, second, fraction, sign, offset_hours, offset_minutes = match.groups(default="0")
+    groups = match.groups(default="0")
+    year, month, day, hour, minute, second = (int(groups[k]) for k in (0, 2, 3, 4, 6, 7))
+    fraction, (sign, offset_hours, offset_minutes) = groups[8], groups[10:]
     try:
-        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=timezone.utc)
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
         offset = _offset(sign, int(offset_hours), int(offset_minutes))
-    except ValueError as error:
+        if match["zone"] is None and zone is not timezone.utc:
+            offset = _offset_in(zone, moment)
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{shown(text)} is not a time: {error}") from None
     since = moment - _EPOCH
     seconds = since.days * 86_400 + since.seconds - offset
@@ -87,6 +98,12 @@ def _iso(text: str, unit: str) -> float:
         raise ValueError(f"{shown(text)} is not from 1900 to 2100")
     scale = int("1" + "0" * len(fraction))
     return (seconds * scale + int(fraction)) / scale  # integers divide to the nearest float64
+
+
+def _offset_in(zone: tzinfo, moment: datetime) -> int:
+    """Seconds that local time is ahead of UTC in a zone where clocks show that moment."""
+    offset = moment.replace(tzinfo=zone).utcoffset()
+    return round(offset.total_seconds()) if offset is not None else 0
 
 
 def _offset(sign: str, hours: int, minutes: int) -> int:

@@ -185,7 +185,7 @@ def _take_time(leaves: dict[str, Any], options: Options) -> tuple[str | None, fl
         return None, None
     field, value = values[0]
     try:
-        return field, parse_time(value, options.time_unit)
+        return field, parse_time(value, options.time_unit, options.zone)
     except ValueError as error:
         raise ValueError(f"{field}: {error}; if another field holds the time, name it in timestamp.field") from None
 

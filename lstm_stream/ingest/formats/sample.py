@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timezone, tzinfo
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ class Options:
     root: str | None = None  # the part of a payload that holds the channels
     fields: tuple[str, ...] = ()  # of the payload, that templates use
     words: Mapping[str, float] = field(default_factory=dict)  # in lower case
+    zone: tzinfo = timezone.utc  # of times that tell none
     units: bool = False  # "21.5 °C" is a number
 
 

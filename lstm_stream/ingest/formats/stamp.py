@@ -21,6 +21,6 @@ def read_stamp(value: object, place: str, options: Options, unit: str | None = N
     if value is None or not options.time_trusted:
         return Stamp()
     try:
-        return Stamp(parse_time(value, unit or options.time_unit), place)
+        return Stamp(parse_time(value, unit or options.time_unit, options.zone), place)
     except ValueError as error:
         return Rejection(Reason.BAD_TIMESTAMP, f"{place}: {error}")
