@@ -2,12 +2,15 @@
 
 Rule 1: a kernel is a module-level function; a closure over another kernel never hits the disk cache.
 Rule 2: no fastmath: NaN must stay NaN, and a sum must not depend on what the compiler fuses where. `simd.fma` fuses.
-Rule 3: Numba's cache does not notice a change in another file: touch the callers of a helper that you change.
+Rule 3: Numba's cache does not notice a change in another file: touch the callers of a helper that you change, or make
+them a `kernel_of` its file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar, cast
 
 import numba
@@ -28,6 +31,24 @@ def kernel(function: F) -> F:
         return cast(F, numba.njit(cache=True, **_OPTIONS)(function))
     except RuntimeError:
         return cast(F, numba.njit(**_OPTIONS)(function))
+
+
+def kernel_of(*modules: ModuleType) -> Callable[[F], F]:
+    """`kernel` for a function that is made of other files' parts: a change in one of them makes it compile anew.
+
+    Numba asks for the function's own file only, which leads to machine code of yesterday. Where a Numba keeps its
+    stamp in another place, rule 3 holds as ever.
+    """
+
+    def compiled(function: F) -> F:
+        made = kernel(function)
+        cached: Any = getattr(getattr(made, "_cache", None), "_cache_file", None)
+        if hasattr(cached, "_source_stamp"):
+            stats = [Path(str(module.__file__)).stat() for module in modules]
+            cached._source_stamp = cached._source_stamp, *((s.st_mtime, s.st_size) for s in stats)
+        return made
+
+    return compiled
 
 
 def inline(function: F) -> F:

@@ -56,3 +56,19 @@ def test_where_nothing_is_writable_it_still_runs(folder) -> None:
     nowhere = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null"}
     assert use(folder, **nowhere) == "[3.0, nan] 0"
     assert use(folder, **nowhere) == "[3.0, nan] 0"
+
+
+def test_a_changed_part_in_another_file_is_noticed(tmp_path) -> None:
+    """A kernel of parts is found again while they are the same, and compiled anew when one has changed."""
+    parts = "from lstm_stream.jit import inline\n\n@inline\ndef times(x):\n    return {} * x\n"
+    (tmp_path / "some_kernels.py").write_text(
+        "import some_parts\nfrom lstm_stream.jit import kernel_of\n\n@kernel_of(some_parts)\ndef double(x):\n"
+        "    for k in range(len(x)):\n        x[k] = some_parts.times(x[k])\n",
+        "utf-8",
+    )
+    said = []
+    for factor in ("2.0", "2.0", "10.0", "10.0"):
+        (tmp_path / "some_parts.py").write_text(parts.format(factor), "utf-8")
+        os.utime(tmp_path / "some_parts.py", (1e9, 1e9))
+        said.append(use(tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache")))
+    assert said == ["[3.0, nan] 0", "[3.0, nan] 1", "[15.0, nan] 0", "[15.0, nan] 1"]

@@ -4,7 +4,6 @@
 
 The parts are the kernels of the other files; that nothing of Python lies between them makes a single sample cheap, and
 that a handful of sensors goes through all of them before the next ones come keeps their state in the cache.
-(A change in one of those files does not reach the cached machine code before this file is touched: rule 3 of jit.py.)
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.detect import alarm, calibration, errors, freeze, history, inputs, joint, levels, novelty, scaling
-from lstm_stream.jit import inline, kernel, part
-from lstm_stream.lstm import kernels
+from lstm_stream.jit import inline, kernel_of, part
+from lstm_stream.lstm import gates, kernels, simd
 from lstm_stream.records import View
 
 CHUNK = 96  # samples that go through everything together: whole tiles of the LSTM step
@@ -202,7 +201,7 @@ def advance(
         s.count[slot[m]] += 1
 
 
-@kernel
+@kernel_of(alarm, calibration, errors, freeze, gates, history, inputs, joint, kernels, levels, novelty, scaling, simd)
 def step(s: Any, rules: Any, cell: int, hidden: int, weights: F4, slot: I4, time: F8, values: F8, said: Any) -> None:
     """M samples values (M, D) of distinct sensors: their state s (`state.State`) goes on, `said` is written.
 

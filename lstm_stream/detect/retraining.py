@@ -245,7 +245,8 @@ class SharedLearner(Learner):
     """The rounds of one group whose sensors share one weight vector.
 
     Rounds are started and adopted at fixed numbers of the group's samples, in arrival order. An adoption rebuilds a
-    sensor's state at that sensor's next sample, so that a large fleet does not pause.
+    sensor's state at that sensor's next sample, so that a large fleet does not pause; lean sensors, which are many,
+    go on from the state they have.
     """
 
     def __init__(self, group: Group, arrays: SlotArrays, trainer: Trainer, sensors: Sequence[str | None]) -> None:
@@ -253,7 +254,7 @@ class SharedLearner(Learner):
         self._sensors = sensors  # by slot
         self.common = shared_arrays(lstm_shape(arrays.forecast.shape[1], group))
         self._round: Future[Round] | None = None
-        self._pool = PROFILES[group.profile].pool
+        self._pool, self._rebuilds = PROFILES[group.profile].pool, PROFILES[group.profile].rebuilds
         self._keys = np.zeros(0, np.uint64)  # (S,) of the names, evenly spread
         self._begun = 0  # sensors with a sample
 
@@ -281,10 +282,10 @@ class SharedLearner(Learner):
         found = np.empty(len(slots), np.int32)
         old, fresh = outdated(slots, a.generation, int(c.generation[0]), a.count, found)
         self._begun += fresh
-        for slot in found[:old].tolist():
+        for slot in found[:old].tolist() if self._rebuilds else ():
             if a.count[slot] > 0:
                 self.rebuild(slot)
-            a.generation[slot] = c.generation[0]
+        a.generation[found[:old]] = c.generation[0]
 
     def after(self, slots: NDArray[np.int32]) -> None:
         """Count the samples; start a round where one is due."""

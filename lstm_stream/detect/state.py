@@ -36,13 +36,14 @@ class Sizes(NamedTuple):
     joint: bool  # whether several channels are looked at together
     history: int  # samples to train on at most
     pool: int  # sensors whose windows train shared weights
+    rebuilds: bool  # whether the state is made anew when weights are
 
 
 # A lean sensor has no memory of what it has seen, which takes most room and time; its day is a single wave, and its
 # histograms end where a lean sensor's statistics hardly ever come.
 PROFILES = {
-    "full": Sizes(CALIBRATED, BINS, QUARANTINE, TERMS, LOOKS, POINTS, True, 2**31, 64),
-    "lean": Sizes(3, 52, 8, 3, 0, 0, False, 32, 512),
+    "full": Sizes(CALIBRATED, BINS, QUARANTINE, TERMS, LOOKS, POINTS, True, 2**31, 64, True),
+    "lean": Sizes(3, 52, 8, 3, 0, 0, False, 32, 512, False),
 }
 
 
