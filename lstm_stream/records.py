@@ -36,34 +36,29 @@ APART = 2.0**-21
 class Chunk:
     """N MQTT PUBLISHes as they came from the broker, in one buffer.
 
-    `table` (N, 7) int32 has of each where its topic begins, the topic's length, where its payload begins, the
-    payload's length, the first byte of its packet (1: retained, 2: QoS 1, 8: delivered again), its packet id, and how
-    many times APART after `time` (unix s) it arrived.
+    `table` (N, 6) int32 has of each where its topic begins, the topic's length, where its payload begins, the
+    payload's length, the first byte of its packet (1: retained, 2: QoS 1, 8: delivered again) and its packet id;
+    `arrivals` (N,) has the time of its arrival, unix s.
     """
 
-    __slots__ = ("data", "session", "table", "time")
+    __slots__ = ("arrivals", "data", "session", "table")
 
-    def __init__(self, data: bytes, table: NDArray[np.int32], time: float, session: int = 0) -> None:
+    def __init__(self, data: bytes, table: NDArray[np.int32], arrivals: NDArray[np.float64], session: int = 0) -> None:
         self.data = data
         self.table = table
-        self.time = time
+        self.arrivals = arrivals
         self.session = session  # of the packet ids
 
     def __len__(self) -> int:
         return len(self.table)
 
-    @property
-    def arrivals(self) -> NDArray[np.float64]:
-        """When each arrived (N,), unix s."""
-        return np.multiply(self.table[:, 6], APART, dtype=np.float64) + self.time
-
     def only(self, which: slice | NDArray[np.bool_]) -> Chunk:
         """Some of the messages."""
-        return Chunk(self.data, self.table[which], self.time, self.session)
+        return Chunk(self.data, self.table[which], self.arrivals[which], self.session)
 
     def message(self, k: int) -> Message:
         """Message number k. Of a topic that is not text, which no source takes, nothing is left."""
-        start, length, payload, size, first, packet_id, after = self.table[k].tolist()
+        start, length, payload, size, first, packet_id = self.table[k].tolist()
         qos = first >> 1 & 3
         try:
             topic = self.data[start : start + length].decode()
@@ -71,7 +66,7 @@ class Chunk:
             topic = ""
         mid = self.session << 16 | packet_id if qos else 0
         content = self.data[payload : payload + size]
-        return Message(topic, content, self.time + after * APART, bool(first & 1), qos, mid)
+        return Message(topic, content, float(self.arrivals[k]), bool(first & 1), qos, mid)
 
     def messages(self) -> list[Message]:
         """All of them."""

@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
+from itertools import groupby
 
 from lstm_stream.config import Limits, Source
 from lstm_stream.ingest.channels import Channels
+from lstm_stream.ingest.chunks import joined
 from lstm_stream.ingest.counters import Counters
 from lstm_stream.ingest.decoder import Decoder, Explanation
 from lstm_stream.ingest.fast import Fast
@@ -48,12 +50,15 @@ class Assembly:
         """What is in a batch of messages, as decode() says. Never raises."""
         result = Decoded()
         count = 0
-        for item in items:
-            if isinstance(item, Chunk):
-                self._decode_chunk(item, count, result)
-                count += len(item)
-            else:
-                self._add(self.decode(item), item, count, result)
+        for together, some in groupby(items, lambda item: isinstance(item, Chunk)):
+            if together:
+                chunk = joined([item for item in some if isinstance(item, Chunk)])
+                self._decode_chunk(chunk, count, result)
+                count += len(chunk)
+                continue
+            for message in some:
+                assert isinstance(message, Message)
+                self._add(self.decode(message), message, count, result)
                 count += 1
         result.rows = self._fast.rows()
         result.presences, self._presences = self._presences, []

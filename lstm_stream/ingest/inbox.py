@@ -26,7 +26,7 @@ class Inbox:
         self._budget = max(capacity * _BYTES_EACH, _BYTES_FREE)  # bytes of payload
         self._put = self._taken = 0
         self._bytes_put = self._bytes_taken = 0
-        self._items: deque[Message | Chunk] = deque()
+        self._items: deque[tuple[Message | Chunk, int, int]] = deque()  # with their messages and bytes
         self._ready = threading.Event()
         self._closed = False
 
@@ -36,16 +36,19 @@ class Inbox:
     def put(self, item: Message | Chunk) -> int:
         """Add messages; returns how many. Where the inbox is full, those after them are dropped and counted."""
         count = 1 if isinstance(item, Message) else len(item)
-        room = self._room(item, count)
+        size = _payload_bytes(item)
+        room = self._room(item, count, size)
         if room < count:
             self.dropped += count - room
-        if room:
-            kept = item if isinstance(item, Message) else item.only(slice(room)) if room < count else item
-            self._bytes_put += _payload_bytes(kept)
-            self._put += room
-            self._items.append(kept)
-            if not self._ready.is_set():
-                self._ready.set()
+            if isinstance(item, Message) or not room:
+                return 0
+            item = item.only(slice(room))
+            size = _payload_bytes(item)
+        self._put += room
+        self._bytes_put += size
+        self._items.append((item, room, size))
+        if not self._ready.is_set():
+            self._ready.set()
         return room
 
     def take(self, limit: int, timeout: float) -> list[Message | Chunk]:
@@ -56,14 +59,15 @@ class Inbox:
                 self._ready.wait(timeout)
         taken: list[Message | Chunk] = []
         while limit and self._items:
-            item = self._items.popleft()
-            count = 1 if isinstance(item, Message) else len(item)
+            item, count, size = self._items.popleft()
             if isinstance(item, Chunk) and count > limit:
-                self._items.appendleft(item.only(slice(limit, None)))
-                item, count = item.only(slice(limit)), limit
+                rest, item = item.only(slice(limit, None)), item.only(slice(limit))
+                whole, size = size, _payload_bytes(item)
+                self._items.appendleft((rest, count - limit, whole - size))
+                count = limit
             limit -= count
             taken.append(item)
-            self._bytes_taken += _payload_bytes(item)
+            self._bytes_taken += size
             self._taken += count
         return taken
 
@@ -72,12 +76,12 @@ class Inbox:
         self._closed = True
         self._ready.set()
 
-    def _room(self, item: Message | Chunk, count: int) -> int:
+    def _room(self, item: Message | Chunk, count: int, size: int) -> int:
         """How many of these messages there is room for."""
         waiting = self._put - self._taken
         room = min(count, self._capacity - waiting)
         free = self._budget - (self._bytes_put - self._bytes_taken)
-        if room <= 0 or _payload_bytes(item) <= free:
+        if room <= 0 or size <= free:
             return max(room, 0)
         sizes = np.array([len(item.payload)]) if isinstance(item, Message) else item.table[:, 3]
         fitting = int(np.searchsorted(np.cumsum(sizes, dtype=np.int64), free, side="right"))

@@ -31,6 +31,7 @@ from lstm_stream.records import APART, Chunk
 
 BUFFER = 2**18  # bytes
 _ROWS = 8192  # of a chunk
+_APART = np.arange(_ROWS) * APART
 _RECORDS = 256  # of TLS, read in one call; brokers make one of each message
 
 Deliver = Callable[[Chunk], None]
@@ -143,9 +144,9 @@ class Tap:
             if rows:
                 data, table = bytes(self._buffer[self._start : at]), self._table[:rows].copy()
                 self._start = at
-                self._time = max(self._clock(), self._time)
-                self._deliver(Chunk(data, table, self._time))
-                self._time += rows * APART
+                arrivals = np.add(max(self._clock(), self._time), _APART[:rows], dtype=np.float64)
+                self._time = float(arrivals[-1]) + APART
+                self._deliver(Chunk(data, table, arrivals))
             if why == OTHER or length > BUFFER or (length and not self._begun):
                 self._begun, self._passing = True, length
             if why != FULL or self._passing:

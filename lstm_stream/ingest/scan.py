@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from lstm_stream.ingest.numbers import ISO, epoch, read_iso, read_number
 from lstm_stream.ingest.shapes import IGNORED, JSON_NUMBER, OBJECT, TEXT, TIME
 from lstm_stream.jit import inline, kernel, part
-from lstm_stream.records import APART
 
 U1 = NDArray[np.uint8]
 I4 = NDArray[np.int32]
@@ -189,7 +188,7 @@ def read_object(data: U1, at: int, end: int, shape: int, shapes: I4, keys: I4, t
 def scan(
     data: U1,
     rows: I4,
-    came: float,
+    arrivals: F8,
     future: float,
     longest: int,
     number: I4,
@@ -201,13 +200,13 @@ def scan(
     time: F8,
     values: F8,
 ) -> None:
-    """Read the payloads of a chunk's rows (N, 7) whose topics, of these numbers (N,), have a shape of the table.
+    """Read the payloads of a chunk's rows (N, 6) whose topics, of these numbers (N,), have a shape of the table.
 
     Fills shape (N,), -1 where a payload was not read; time (N,), unix s; values (N, W), NaN where absent. Retained
     messages, payloads beyond `longest` bytes and times beyond `future` seconds ahead are not read.
     """
     for n in range(len(rows)):
-        arrival = came + rows[n, 6] * APART
+        arrival = arrivals[n]
         shape[n] = -1
         time[n] = arrival
         values[n] = np.nan

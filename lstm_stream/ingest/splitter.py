@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lstm_stream.jit import inline, kernel
 
-COLUMNS = 7
+COLUMNS = 6
 """Of the table, as `records.Chunk` describes them."""
 INCOMPLETE, OTHER, FULL = 0, 1, 2
 """Why splitting ended: for want of bytes, at a packet that is not ours, for want of room in the table."""
@@ -72,7 +72,7 @@ def publish(data: U1, start: int, body: int, end: int, v5: bool, row: I4) -> boo
 
 @kernel
 def split(data: U1, start: int, stop: int, v5: bool, table: I4) -> tuple[int, int, int, int]:
-    """Fill the table (R, 7) with the PUBLISH packets of data[start:stop]; places are counted from `start`.
+    """Fill the table (R, 6) with the PUBLISH packets of data[start:stop]; places are counted from `start`.
 
     Returns the number of rows, where it stopped, why, and the length of the whole packet there (0: not known yet).
     """
@@ -95,7 +95,6 @@ def split(data: U1, start: int, stop: int, v5: bool, table: I4) -> tuple[int, in
             return rows, at, OTHER, end - at
         table[rows, 0] -= start
         table[rows, 2] -= start
-        table[rows, 6] = rows
         rows += 1
         at = end
     return rows, at, INCOMPLETE, 0
@@ -118,7 +117,7 @@ def split_by_hand(data: bytes, v5: bool) -> tuple[list[tuple[int, ...]], int, in
         row = _publish_by_hand(data[at], data[body:end], body, v5)
         if row is None:
             return rows, at, OTHER
-        rows.append((*row, len(rows)))
+        rows.append(row)
         at = end
 
 

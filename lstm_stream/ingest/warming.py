@@ -23,9 +23,9 @@ def warm() -> list[Decoded]:
     for time in (1e9, 1e9 + 1):
         data, rows = b"", []
         for k, payload in enumerate(_PAYLOADS):
-            rows.append((len(data), 1, len(data) + 1, len(payload), 0x32, k, k))
+            rows.append((len(data), 1, len(data) + 1, len(payload), 0x32, k))
             data += b"%d" % k + payload
-        chunk = Chunk(data, np.array(rows, np.int32), time)
+        chunk = Chunk(data, np.array(rows, np.int32), np.full(len(rows), time))
         OwnTopics(Events()).among(chunk)
         Receipts().are_repeated(chunk)
         results.append(assembly.decode_all([chunk]))

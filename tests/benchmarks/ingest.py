@@ -72,7 +72,7 @@ def chunked(packets: list[bytes]) -> Iterator[Chunk]:
         data = b"".join(packets[k : k + step])
         table = np.empty((step, COLUMNS), np.int32)
         rows, *_ = split(np.frombuffer(data, np.uint8), 0, len(data), False, table)
-        yield Chunk(data, table[:rows], 1_795_255_200.0 + k * 1e-3)
+        yield Chunk(data, table[:rows], 1_795_255_200.0 + (k + np.arange(rows)) * 1e-6)
 
 
 class Stages:

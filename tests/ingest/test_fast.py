@@ -27,9 +27,9 @@ def chunk(messages: Sequence[tuple[str, bytes]], time: float = NOW, first: int =
     data, rows = b"", []
     for topic, payload in messages:
         name = topic.encode()
-        rows.append((len(data), len(name), len(data) + len(name), len(payload), first, 0, len(rows)))
+        rows.append((len(data), len(name), len(data) + len(name), len(payload), first, 0))
         data += name + payload
-    return Chunk(data, np.array(rows, np.int32).reshape(-1, 7), time)
+    return Chunk(data, np.array(rows, np.int32).reshape(-1, 6), time + np.arange(len(rows)) * APART)
 
 
 def exact(reading: Reading) -> tuple[Any, ...]:
@@ -100,7 +100,7 @@ def test_a_topic_like_others_of_its_source_is_fast_from_its_first_message_on() -
 
 def test_a_topic_that_is_no_text_stays_one() -> None:
     odd = chunk([("plant/a", b"1"), ("plant/b", b"2"), ("plant/c", b"3")])
-    odd = Chunk(odd.data.replace(b"plant/c", b"plant/\xff"), odd.table, NOW)
+    odd = Chunk(odd.data.replace(b"plant/c", b"plant/\xff"), odd.table, odd.arrivals)
     assert assert_the_same({}, [chunk([("plant/a", b"1")]), odd, odd]) == 4
 
 
@@ -226,8 +226,9 @@ def test_what_lies_behind_a_payload_is_not_read() -> None:
     whole = b'{"time":"2026-11-21T10:00:00.25+01:00","t":-12.5e1,"on":true,"id":"\xc2\xb0"}'
     for source in ({}, {"format": "json"}):
         first = chunk([("plant/a", whole)])
-        cut = Chunk(first.data, np.repeat(first.table, len(whole), axis=0), NOW)
-        cut.table[:, 3] = cut.table[:, 6] = np.arange(len(whole))
+        lengths = np.arange(len(whole))
+        cut = Chunk(first.data, np.repeat(first.table, len(whole), axis=0), NOW + lengths * APART)
+        cut.table[:, 3] = lengths
         assert_the_same(source, [first, cut])
 
 

@@ -72,13 +72,13 @@ def test_a_process_that_resumes_a_session_takes_what_it_has_not_seen() -> None:
 def test_a_chunk_is_entered_as_its_messages_are(first: int) -> None:
     """Also a message that came singly the one time and in a chunk the other."""
     data = bytes(range(256))
-    rows = [(0, 3, 3, 20, first, 7, 0), (0, 3, 3, 20, first & 1 | 0x30, 0, 1), (30, 9, 40, 200, first, 9, 2)]
-    chunk = Chunk(data, np.array([*rows, rows[0]], np.int32), 0.0)
+    rows = [(0, 3, 3, 20, first, 7), (0, 3, 3, 20, first & 1 | 0x30, 0), (30, 9, 40, 200, first, 9)]
+    chunk = Chunk(data, np.array([*rows, rows[0]], np.int32), np.zeros(4))
     one, other = _receipts(), _receipts()
     for receipts in (one, other):
         receipts.is_repeated(9, marked=False, content=content_of(data[30:39], data[40:240]))
     expected = []
-    for start, length, payload, size, flags, packet_id, _ in chunk.table.tolist():
+    for start, length, payload, size, flags, packet_id in chunk.table.tolist():
         content = content_of(data[start : start + length], data[payload : payload + size])
         expected.append(flags & 6 > 0 and one.is_repeated(packet_id, bool(flags & 8), content))
     repeated, finished = other.are_repeated(chunk)
@@ -86,6 +86,6 @@ def test_a_chunk_is_entered_as_its_messages_are(first: int) -> None:
     assert not finished.any()
     assert expected == ([False] * 4 if first == 0x32 else [False, False, True, True])
     assert other.finish_all(other.session, np.array([7, 9])).all()
-    again = Chunk(data, np.array([(0, 3, 3, 20, 0x3A, 7, 0), (0, 3, 3, 21, 0x3A, 7, 1)], np.int32), 0.0)
+    again = Chunk(data, np.array([(0, 3, 3, 20, 0x3A, 7), (0, 3, 3, 21, 0x3A, 7)], np.int32), np.zeros(2))
     repeated, finished = other.are_repeated(again)  # the second is another, under the same id at once
     assert (repeated.tolist(), finished.tolist()) == ([True, False], [True, False])
