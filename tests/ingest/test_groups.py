@@ -52,7 +52,7 @@ def test_many_at_once_are_the_same() -> None:
     for _ in range(3):
         data, table = b"", []
         for topic in topics:
-            table.append((len(data), len(topic), len(data) + len(topic), 1, 0, 0, 0))
+            table.append((len(data), len(topic), len(data) + len(topic), 1, 0, 0))
             data += topic.encode() + b"1"
         decoded = assembly.decode_all([_chunk(data, table)])
         found = [(rows.group, rows.names[n]) for rows in decoded.rows for n in rows.number.tolist()]
@@ -61,7 +61,7 @@ def test_many_at_once_are_the_same() -> None:
 
 
 def _chunk(data: bytes, table: list[tuple[int, ...]]) -> Chunk:
-    return Chunk(data, np.array(table, np.int32), AT)
+    return Chunk(data, np.array(table, np.int32), np.full(len(table), AT))
 
 
 def test_explain_tells_the_group() -> None:

@@ -94,7 +94,7 @@ def test_many_at_once_are_of_the_zone_too() -> None:
     source = Source.model_validate({"topic": "{sensor}", "timestamp": {"zone": "Europe/Berlin"}})
     assembly, times = Assembly([source], Limits()), []
     for k in range(5):
-        chunk = Chunk(b"x" + payload % k, np.array([(0, 1, 1, len(payload) - 1, 0, 0, 0)], np.int32), 1.79e9)
+        chunk = Chunk(b"x" + payload % k, np.array([(0, 1, 1, len(payload) - 1, 0, 0)], np.int32), np.array([1.79e9]))
         decoded = assembly.decode_all([chunk])
         times += [r.time for r in decoded.readings] + [t for rows in decoded.rows for t in rows.time.tolist()]
     assert times == [_utc("2025-07-15 10:00:00") + k for k in range(5)]
