@@ -27,6 +27,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "exclude": [
             *("*.Total*", "*.Yesterday*", "*.Today*", "*.ExportActive*", "*.ImportActive*", "COUNTER.*", "MqttCount"),
             *("UptimeSec", "Sleep", "Wifi.AP", "Wifi.Channel", "Wifi.LinkCount", "*.Id", "*.Endpoint", "*.Device"),
+            *("Wifi.SSId", "*.UID", "*.Meter_*"),
             *("Berry.*", "LedTable", "Fade", "Speed", "Scheme"),
         ],
         "join": 2.0,
@@ -84,7 +85,7 @@ PRESETS: dict[str, dict[str, Any]] = {
                 "em1data:*",
             ),
             *("*.counts.*", "*_ts", "*_at", "*.unixtime", "script:*", "*.transition.*", "*.timer_duration"),
-            *("*.packet_id", "*.temperature.tF"),
+            *("*.packet_id", "*.temperature.tF", "wifi.ssid"),
         ],
         "join": 2.0,
     },
