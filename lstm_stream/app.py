@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ from lstm_stream.outputs.events import to_json, topic_for
 from lstm_stream.outputs.health import Health, Status
 from lstm_stream.outputs.metrics import Intake, Metrics
 from lstm_stream.outputs.web import WebServer
-from lstm_stream.records import Event, Reading
+from lstm_stream.records import Event, Packed, Reading
 from lstm_stream.reporting import Reporter
 from lstm_stream.service import Observer, Service
 from lstm_stream.store import StateError, Store
@@ -67,18 +67,18 @@ class App:
         self._session = Session(config.broker, config.sources, config.events, self._inbox, self.metrics.disconnected)
         self._store = Store(config.state.path) if config.state.path else None
         self._reporter = Reporter(self.metrics, config.limits.sensors)
-        assembly = Assembly(config.sources, config.limits, groups=config.groups)
+        self._assembly = Assembly(config.sources, config.limits, groups=config.groups)
         self._service = Service(
             self._inbox,
-            assembly,
+            self._assembly,
             self._fleet,
             self._session,
             self._publish,
-            self._store.save if self._store else None,
+            self._save if self._store else None,
             config.state.every,
             config.limits.batch,
             (self._reporter, *observers),
-            held=assembly.held,
+            held=self._assembly.held,
         )
         self._web = WebServer(config.web, self.metrics.render, self.health, self.status) if config.web.enabled else None
         self._worker: int | None = None
@@ -134,6 +134,7 @@ class App:
         self._store.open(self._fresh)
         try:
             self._fleet.unpack_all(self._store.load())
+            self._assembly.remember(self._store.memory())
         except ValueError as error:
             raise StateError(
                 f"{self._store.path}: {error}; go back to the former configuration, set another state.path, "
@@ -144,6 +145,10 @@ class App:
             log.info("restored %d sensors from %s in %.1f s", len(self._fleet), self._store.path, seconds)
         else:
             log.info("starting with no state; it will be kept in %s", self._store.path)
+
+    def _save(self, packed: Iterable[Packed]) -> None:
+        if self._store is not None:
+            self._store.save(packed, self._assembly.memory())
 
     # --- what goes out
 

@@ -60,8 +60,18 @@ class Store:
         except sqlite3.Error as error:
             raise StateError(self._explain(error)) from error
 
-    def save(self, packed: Iterable[Packed]) -> int:
-        """Replace these sensors' rows, or delete those without a state, all or none; returns how many.
+    def memory(self) -> str | None:
+        """What save() was given as memory the last time that it was any. Raises StateError where it cannot be read."""
+        try:
+            row = self._connection.execute("SELECT value FROM meta WHERE key = 'memory'").fetchone()
+        except sqlite3.Error as error:
+            raise StateError(self._explain(error)) from error
+        return None if row is None else str(row[0])
+
+    def save(self, packed: Iterable[Packed], memory: str | None = None) -> int:
+        """Replace these sensors' rows, or delete those without a state, and the memory, if any; all or none.
+
+        Returns how many sensors there were.
 
         Raises StateError where it cannot be written. What `packed` raises comes through, and nothing is written.
         """
@@ -87,6 +97,8 @@ class Store:
                     "SET signature = excluded.signature, state = excluded.state",
                     (row.group, row.sensor, channels, row.signature, row.state),
                 )
+            if memory is not None:
+                db.execute("INSERT OR REPLACE INTO meta VALUES ('memory', ?)", (memory,))
             db.execute("COMMIT")
         except sqlite3.Error as error:
             raise StateError(self._explain(error)) from error

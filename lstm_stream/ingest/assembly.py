@@ -7,10 +7,13 @@ Only sources that ask for it pay for it. These remember; the decoder's explanati
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
+
+import orjson
 
 from lstm_stream.config import Limits, Source
 from lstm_stream.ingest.channels import Channels
@@ -21,6 +24,8 @@ from lstm_stream.ingest.fast import Fast
 from lstm_stream.ingest.join import Join
 from lstm_stream.ingest.resample import Resample
 from lstm_stream.records import Chunk, Decoded, Message, Presence, Reading, Rejection
+
+_log = logging.getLogger(__name__)
 
 _MARGIN = 0.25  # s between a message's arrival and its being taken, at most, while the inbox is empty
 
@@ -114,6 +119,22 @@ class Assembly:
 
     def _due(self, now: float) -> list[Reading]:
         return self._join.due(now) + self._resample.due(now)
+
+    def memory(self) -> str | None:
+        """What is worth keeping of what was heard, as text: births and counters. None: nothing is."""
+        births, counters = self._decoder.edges.memory(), self._counters.memory()
+        return orjson.dumps({"births": births, "counters": counters}).decode() if births or counters else None
+
+    def remember(self, memory: str | None) -> None:
+        """Take up what memory() said before the start. What cannot be read is told, and forgotten."""
+        if memory is None:
+            return
+        try:
+            kept = orjson.loads(memory)
+            self._decoder.edges.remember(kept["births"])
+            self._counters.remember(kept["counters"])
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            _log.warning("births and counters in the state cannot be read, and are learned anew: %r", error)
 
     def held(self, final: bool) -> list[Reading]:
         """The readings that have waited long enough for more, told while no messages come; or, finally, all."""

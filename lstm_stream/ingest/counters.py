@@ -4,10 +4,12 @@ Rules:
 1. The first value of a counter makes no rate, nor does one that is less than the one before: the counter began anew.
    The channel is absent from that sample.
 2. A sample that is not newer than the previous one makes no rate and is not remembered.
-3. What is remembered is not saved: after a restart each counter begins with rule 1.
+3. After a restart the first rate is that since the value before it: what was remembered is saved.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from lstm_stream.ingest.channels import Channels
 from lstm_stream.records import Reading, Reason, Rejection
@@ -19,6 +21,16 @@ class Counters:
     def __init__(self, most: int) -> None:
         self._most = most
         self._sensors: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}  # channel -> time, value
+
+    def memory(self) -> list[Any]:
+        """The previous values, as JSON can hold them."""
+        return [[*key, known] for key, known in self._sensors.items()]
+
+    def remember(self, memory: list[Any]) -> None:
+        """Take up what memory() said; raises ValueError or TypeError where it is something else."""
+        for group, sensor, known in memory[: self._most]:
+            values = {str(name): (float(time), float(value)) for name, (time, value) in known.items()}
+            self._sensors[(str(group), str(sensor))] = values
 
     def rates(self, reading: Reading, counters: Channels) -> Reading | Rejection:
         """The reading with rates in place of the channels that `counters` takes."""

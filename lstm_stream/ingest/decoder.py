@@ -58,14 +58,14 @@ class Explanation:
 class Decoder:
     """Turns messages into readings. Its only state is a memory of topics and the births of Sparkplug nodes.
 
-    `groups` are the names of those that there are; None: all names are.
+    `groups` are the names of those that there are; None: all names are. `edges` is what is remembered of Sparkplug.
     """
 
     def __init__(self, sources: Sequence[Source], limits: Limits, groups: Collection[str] | None = None) -> None:
         self._limits = limits
         self._find = Routes(sources, limits, groups).find
         self._remembered = lru_cache(_REMEMBERED)(self._find)
-        self._edges = EdgeNodes()
+        self.edges = EdgeNodes()
         self._reported: set[type[Exception]] = set()
 
     def decode(self, message: Message) -> tuple[list[Reading], list[Rejection]]:
@@ -133,14 +133,14 @@ class Decoder:
             name, items = self._items(inner.payload, target)
             return f"{name} in {inner.wrapping}", items
         if target.edge is not None:
-            return "sparkplug", self._edges.decode(target.edge, payload, route.options)
+            return "sparkplug", self.edges.decode(target.edge, payload, route.options)
         if route.format == "auto":
             return decode(payload, route.options)
         return route.format, FORMATS[route.format](payload, route.options)
 
     def _presence(self, target: Target, edge: Address, message: Message) -> Presence | None:
         """What a birth or a death of Sparkplug says, unless it is of an earlier session."""
-        alive = self._edges.is_alive(edge)
+        alive = self.edges.is_alive(edge)
         if not edge.type.endswith(("BIRTH", "DEATH")) or alive == edge.is_death:
             return None
         return presence.presence(message, target, alive, below=edge.device is None)

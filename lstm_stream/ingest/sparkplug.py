@@ -15,7 +15,7 @@ Rules:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lstm_stream.ingest.formats import sparkplug
 from lstm_stream.ingest.formats.sample import Options, Sample
@@ -68,6 +68,10 @@ class _Birth:
     def __len__(self) -> int:
         return 1 + len(self.by_alias) + len(self.types)
 
+    def memory(self) -> tuple[list[Any], dict[str, int]]:
+        """Aliases and types, as JSON can hold them."""
+        return [[alias, *known] for alias, known in self.by_alias.items()], self.types
+
 
 @dataclass(slots=True)
 class _Node:
@@ -107,6 +111,22 @@ class EdgeNodes:
         result += [unknown] if unknown else []
         return (sparkplug.samples(read, named, options) if named or not result else []) + result
 
+    def memory(self) -> list[Any]:
+        """The births, as JSON can hold them; not the numbers of messages: what is missed while away is no gap."""
+        return [
+            [*key, node.session, [[device, *birth.memory()] for device, birth in node.births.items()]]
+            for key, node in self._nodes.items()
+        ]
+
+    def remember(self, memory: list[Any]) -> None:
+        """Take up what memory() said; raises ValueError, TypeError or KeyError where it is something else."""
+        for group, name, session, births in memory:
+            node = self._nodes[(str(group), str(name))] = _Node(session=session)
+            for device, by_alias, types in births:
+                known = {int(alias): _Known(str(metric), int(kind)) for alias, metric, kind in by_alias}
+                node.births[device] = _Birth(known, {str(metric): int(kind) for metric, kind in types.items()})
+            self._metrics += sum(map(len, node.births.values()))
+
     def is_alive(self, address: Address) -> bool:
         """Whether a birth of the node or device was heard, and no death since."""
         node = self._nodes.get((address.group, address.node))
@@ -125,7 +145,7 @@ class EdgeNodes:
     def _born(self, address: Address, node: _Node, read: Payload) -> Rejection | None:
         birth = _Birth()
         for metric in read.metrics:
-            if metric.name and len(metric.name) <= LONGEST_NAME:  # longer ones are no channels
+            if metric.name and len(metric.name) <= LONGEST_NAME and metric.name.isprintable():  # others are no channels
                 birth.types[metric.name] = metric.type
                 if metric.alias is not None:
                     birth.by_alias[metric.alias] = _Known(metric.name, metric.type)
