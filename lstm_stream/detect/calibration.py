@@ -37,6 +37,7 @@ NOVICE = 300.0  # ... and what is added to it: this over the number of its sampl
 WEIGHT = 0.36  # of a view's score: so that blocks of quiet simulated sensors exceed a score of s once in 10^s
 SINGLE = 0.6  # of the largest view's score, which may be enough by itself: some faults only one view sees
 USUAL = 0.3  # score of a view
+LEAN = 3  # calibrated views of a lean sensor
 HALF = 2  # of the views, the first, look at the same errors: each counts half
 ALONE = 2.5  # views, so counted, that a single odd value shows in: forecast, surprise, and clock or range
 RANGE_SLOPE, RANGE_UNIT = 1.5, 0.01  # score for each decade, and lengths of the range, by which a value is out of range
@@ -114,11 +115,17 @@ def fit_tail(histogram: F4, fit: F8) -> None:
     fit[1], fit[2], fit[3] = u, mean * (1.0 - xi), xi
 
 
+@inline
+def weight_of(views: int) -> float:
+    """What a view's score counts in the sum; of a lean sensor's few views each counts double, as half are missing."""
+    return WEIGHT if views > LEAN else 2.0 * WEIGHT
+
+
 @kernel
 def score(slot: NDArray[np.int32], statistic: F8, outside: F8, fit: F8, votes: F8, leading: NDArray[np.int8]) -> F8:
     """Scores (M,) of M distinct sensors from their views' statistics (M, V) and how far a value is out of range (M,).
 
-    It is `WEIGHT` times the sum of the views' own scores, as what several views find odd is odder than what one does,
+    It is `weight_of` times the sum of the views' own scores, as what several find odd is odder than what one does,
     or `SINGLE` times the largest, if that is more. votes (by View) are 1 for the views that count, else 0.
     leading (M,) receives the number of the view with the largest; 0 while too little is known.
     """
@@ -136,7 +143,7 @@ def score(slot: NDArray[np.int32], statistic: F8, outside: F8, fit: F8, votes: F
             total += 0.5 * s if v < HALF else s
             if s >= largest:
                 largest, leading[m] = s, v + 1
-        result[m] = max(WEIGHT * total, SINGLE * largest)
+        result[m] = max(weight_of(views) * total, SINGLE * largest)
     return result
 
 
@@ -188,7 +195,7 @@ def band(slot: NDArray[np.int32], threshold: F8, fit: F8) -> F8:
     result = np.empty(len(slot))
     others = USUAL * (fit.shape[1] + 1 - 0.5 * HALF - ALONE)
     for m in range(len(slot)):
-        result[m] = tail_value((threshold[m] / WEIGHT - others) / ALONE, fit[slot[m], 0])
+        result[m] = tail_value((threshold[m] / weight_of(fit.shape[1]) - others) / ALONE, fit[slot[m], 0])
         if not math.isfinite(result[m]):
             result[m] = np.nan
     return result

@@ -13,7 +13,7 @@ import numpy as np
 
 from lstm_stream.config import Group
 from lstm_stream.detect.alarm import UNARMED
-from lstm_stream.detect.calibration import AT_FIRST, BINS, FIT, QUARANTINE
+from lstm_stream.detect.calibration import AT_FIRST, BINS, FIT, LEAN, QUARANTINE
 from lstm_stream.detect.inputs import TERMS, input_count
 from lstm_stream.detect.novelty import COORDINATES, LOOKS, POINTS, RADIUS, RECENT
 from lstm_stream.detect.scaling import EARLY
@@ -43,7 +43,7 @@ class Sizes(NamedTuple):
 # histograms end where a lean sensor's statistics hardly ever come.
 PROFILES = {
     "full": Sizes(CALIBRATED, BINS, QUARANTINE, TERMS, LOOKS, POINTS, True, 2**31, 64, True),
-    "lean": Sizes(3, 52, 8, 3, 0, 0, False, 32, 512, False),
+    "lean": Sizes(LEAN, 52, 8, 3, 0, 0, False, 32, 512, False),
 }
 
 
