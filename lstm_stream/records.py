@@ -52,6 +52,11 @@ class Chunk:
     def __len__(self) -> int:
         return len(self.table)
 
+    @property
+    def is_acknowledged(self) -> NDArray[np.bool_]:
+        """Which have a QoS above 0 (N,): the broker waits to hear of them."""
+        return self.table[:, 4] & 6 > 0
+
     def only(self, which: slice | NDArray[np.bool_]) -> Chunk:
         """Some of the messages."""
         return Chunk(self.data, self.table[which], self.arrivals[which], self.session)
@@ -196,7 +201,7 @@ class View(int, Enum):
     SURPRISE = 4
     SHAPE = 5
     CLOCK = 6
-    JOINT = 7
+    DRIFT = 7
     RANGE = 8
     STUCK = 9
     SILENCE = 10
@@ -235,7 +240,7 @@ class Event:
     sensor: str
     group: str
     state: Literal["opened", "closed"]
-    view: str  # forecast | burst | level | surprise | shape | clock | joint | range | stuck | silence
+    view: str  # forecast | burst | level | surprise | shape | clock | drift | range | stuck | silence
     reason: str  # a sentence for a technician
     opened: float  # data time, unix s
     closed: float | None  # data time, unix s

@@ -16,7 +16,7 @@ from lstm_stream.config.section import Section, conflict
 from lstm_stream.config.sources import DEFAULT_GROUP as DEFAULT_GROUP
 from lstm_stream.config.sources import Source as Source
 from lstm_stream.config.sources import Timestamp as Timestamp
-from lstm_stream.config.start import Start, read_start
+from lstm_stream.config.start import BASE, Start, read_start, shipped
 from lstm_stream.config.values import (
     WEEK,
     Budget,
@@ -37,9 +37,7 @@ from lstm_stream.config.values import template_parts as template_parts
 from lstm_stream.config.values import topic_levels as topic_levels
 from lstm_stream.lstm.names import CellName
 
-ViewName = Literal[
-    "forecast", "burst", "level", "surprise", "shape", "clock", "joint", "range", "stuck", "silence"
-]
+ViewName = Literal["forecast", "burst", "level", "surprise", "shape", "clock", "drift", "range", "stuck", "silence"]
 VIEWS: tuple[ViewName, ...] = get_args(ViewName)
 
 
@@ -132,20 +130,19 @@ class Model(Section):
     )
     seed: int = Field(default=1, ge=0, lt=2**63, description="Where the random numbers start: same seed, same scores.")
     start_from: File | None = Field(
-        default=None,
+        default=BASE,
         description="Weights that new sensors start from: a .safetensors file, as `lstm-stream pretrain` makes them. "
-        "null: random ones.",
+        "base: those of the package, where it has some for the cell, hidden and number of channels. null: random ones.",
     )
     _start: Start | None = PrivateAttr(default=None)
 
-    @property
-    def start(self) -> Start | None:
-        """What is in `start_from`; None where nothing is given."""
-        return self._start
+    def start(self, channels: int) -> Start | None:
+        """The weights that sensors of so many channels start from; None where they are random."""
+        return shipped(self.cell, self.hidden, channels) if self.start_from == BASE else self._start
 
     @model_validator(mode="after")
     def _read_start(self) -> Model:
-        if self.start_from is None or self._start is not None:
+        if self.start_from in (None, BASE) or self._start is not None:
             return self
         try:
             found = read_start(self.start_from)

@@ -1,11 +1,13 @@
 """Weights to start from: read together with the configuration, so that what is wrong with the file is said then.
 
 What is read stays with the configuration, which is all that the detection is given: the daemon, a replay and an
-evaluation in other processes start from the same numbers, and none of them reads the file again.
+evaluation in other processes start from the same numbers, and none of them reads the file again. The weights that come
+with the package are there for some cells, sizes and numbers of channels, and are read when sensors of them turn up.
 """
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 LARGEST = 64 * 1024 * 1024  # bytes: many times what the largest model takes
 OTHERS = "give a file that lstm-stream pretrain wrote"
+BASE = Path("base")  # instead of a file: what comes with the package
 
 
 class Start(NamedTuple):
@@ -40,4 +43,15 @@ def read_start(path: Path) -> Start:
     except ValueError as error:
         reason = str(error).replace("; ", ", ")  # what comes after a semicolon is advice
         raise ValueError(f"{str(path)!r} holds no weights that can be used: {reason}; {OTHERS}") from None
+    return Start(shape, weights.tobytes())
+
+
+def shipped(cell: str, hidden: int, channels: int) -> Start | None:
+    """The package's own weights for such sensors; None where it has none. docs/pretraining.md says how they were made."""
+    from lstm_stream.lstm.interchange import load
+
+    file = files("lstm_stream") / "weights" / f"{cell}-{hidden}-{channels}.safetensors"
+    if not file.is_file():
+        return None
+    shape, weights = load(file.read_bytes())
     return Start(shape, weights.tobytes())

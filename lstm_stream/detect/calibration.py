@@ -34,15 +34,15 @@ PACE = 0.5  # decades of strictness for an alarm
 LEAST, MOST = -0.5, 2.0  # decades
 AT_FIRST = 0.0  # strictness of a new sensor
 NOVICE = 300.0  # ... and what is added to it: this over the number of its samples
-WEIGHT = 0.36  # of a view's score: so that blocks of quiet simulated sensors exceed a score of s once in 10^s
-SINGLE = 0.6  # of the largest view's score, which may be enough by itself: some faults only one view sees
+WEIGHT = 0.37  # of a view's score: so that blocks of quiet simulated sensors exceed a score of s once in 10^s
+SINGLE = 0.65  # of the largest view's score, which may be enough by itself: some faults only one view sees
 USUAL = 0.3  # score of a view
 LEAN = 3  # calibrated views of a lean sensor
-HALF = 2  # of the views, the first, look at the same errors: each counts half
-ALONE = 2.5  # views, so counted, that a single odd value shows in: forecast, surprise, and clock or range
+ALONE = 2.5  # what the views count that a single odd value shows in: forecast, surprise, and clock or range
 RANGE_SLOPE, RANGE_UNIT = 1.5, 0.01  # score for each decade, and lengths of the range, by which a value is out of range
 FASTEST = 30.0  # s; samples that come faster say the same thing several times
-RANGE = int(View.RANGE)
+FORECAST, BURST, LEVEL = int(View.FORECAST), int(View.BURST), int(View.LEVEL)
+DRIFT, RANGE = int(View.DRIFT), int(View.RANGE)
 FLOOR = 2.0  # the lowest alarm threshold: one block in a hundred
 
 F8 = NDArray[np.float64]
@@ -116,6 +116,13 @@ def fit_tail(histogram: F4, fit: F8) -> None:
 
 
 @inline
+def counts(view: int, views: int) -> float:
+    """What a view, of so many, counts: half where another one looks at the same errors, or at the same levels."""
+    paired = view in (FORECAST, BURST) or (views > LEAN and view in (LEVEL, DRIFT))
+    return 0.5 if paired else 1.0
+
+
+@inline
 def weight_of(views: int) -> float:
     """What a view's score counts in the sum; of a lean sensor's few views each counts double, as half are missing."""
     return WEIGHT if views > LEAN else 2.0 * WEIGHT
@@ -125,9 +132,9 @@ def weight_of(views: int) -> float:
 def score(slot: NDArray[np.int32], statistic: F8, outside: F8, fit: F8, votes: F8, leading: NDArray[np.int8]) -> F8:
     """Scores (M,) of M distinct sensors from their views' statistics (M, V) and how far a value is out of range (M,).
 
-    It is `weight_of` times the sum of the views' own scores, as what several find odd is odder than what one does,
-    or `SINGLE` times the largest, if that is more. votes (by View) are 1 for the views that count, else 0.
-    leading (M,) receives the number of the view with the largest; 0 while too little is known.
+    It is `weight_of` times the sum of the views' own scores, as each `counts`, for what several views find odd is odder
+    than what one does, or `SINGLE` times the largest, if that is more. votes (by View) are 1 for the views that may
+    vote, else 0. leading (M,) receives the number of the view with the largest; 0 while too little is known.
     """
     views = statistic.shape[1]
     result = np.zeros(len(slot))
@@ -140,7 +147,7 @@ def score(slot: NDArray[np.int32], statistic: F8, outside: F8, fit: F8, votes: F
         leading[m] = RANGE
         for v in range(views):
             s = votes[v + 1] * tail_score(statistic[m, v], fit[row, v])
-            total += 0.5 * s if v < HALF else s
+            total += counts(v + 1, views) * s
             if s >= largest:
                 largest, leading[m] = s, v + 1
         result[m] = max(weight_of(views) * total, SINGLE * largest)
@@ -193,9 +200,11 @@ def band(slot: NDArray[np.int32], threshold: F8, fit: F8) -> F8:
     tails are unknown.
     """
     result = np.empty(len(slot))
-    others = USUAL * (fit.shape[1] + 1 - 0.5 * HALF - ALONE)
+    views, others = fit.shape[1], 1.0 - ALONE
+    for v in range(views):
+        others += counts(v + 1, views)
     for m in range(len(slot)):
-        result[m] = tail_value((threshold[m] / weight_of(fit.shape[1]) - others) / ALONE, fit[slot[m], 0])
+        result[m] = tail_value((threshold[m] / weight_of(views) - USUAL * others) / ALONE, fit[slot[m], 0])
         if not math.isfinite(result[m]):
             result[m] = np.nan
     return result

@@ -11,7 +11,7 @@ from lstm_stream.records import ChannelEvidence, View
 NEVER = {
     View.SHAPE: "{name}: its last samples have a mean or an unrest together that it never showed",
     View.CLOCK: "{name} is {actual}, which it never was at this time of day",
-    View.JOINT: "{name}: its average of late does not go with those of the other channels as it always did",
+    View.DRIFT: "{name}: its average of late is not where it has been, or does not go with the other channels any more",
     View.RANGE: "{name} is {actual}, outside everything it has shown",
 }
 

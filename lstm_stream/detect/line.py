@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_stream.detect import alarm, calibration, errors, freeze, history, inputs, joint, levels, novelty, scaling
+from lstm_stream.detect import alarm, calibration, drift, errors, freeze, history, inputs, levels, novelty, scaling
 from lstm_stream.jit import inline, kernel_of, part
 from lstm_stream.lstm import gates, kernels, simd
 from lstm_stream.records import View
@@ -25,7 +25,7 @@ CALIBRATE_FROM = 128  # samples: the first weights are adopted, errors are worth
 DOUBT = 0.5  # of the threshold: from this score on, scales and levels wait for better times
 WIDEST = 30.0  # scaled units: sinh of it still is a number
 
-JOINT, STUCK, SURPRISE = int(View.JOINT), int(View.STUCK), int(View.SURPRISE)
+DRIFT, STUCK, SURPRISE = int(View.DRIFT), int(View.STUCK), int(View.SURPRISE)
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -102,7 +102,7 @@ def observe(
         outside,
         share,
     )
-    joint.joint_view(
+    drift.drift_view(
         slot,
         u,
         center,
@@ -111,13 +111,13 @@ def observe(
         s.doubtful,
         s.origin,
         s.smooth,
-        s.joint_counts,
-        s.joint_total,
-        s.joint_product,
-        s.joint_mean,
-        s.joint_covariance,
+        s.drift_counts,
+        s.drift_total,
+        s.drift_product,
+        s.drift_mean,
+        s.drift_covariance,
         s.fit,
-        JOINT - 1,
+        DRIFT - 1,
         statistic,
         share,
     )
@@ -201,7 +201,7 @@ def advance(
         s.count[slot[m]] += 1
 
 
-@kernel_of(alarm, calibration, errors, freeze, gates, history, inputs, joint, kernels, levels, novelty, scaling, simd)
+@kernel_of(alarm, calibration, errors, freeze, gates, history, inputs, drift, kernels, levels, novelty, scaling, simd)
 def step(s: Any, rules: Any, cell: int, hidden: int, weights: F4, slot: I4, time: F8, values: F8, said: Any) -> None:
     """M samples values (M, D) of distinct sensors: their state s (`state.State`) goes on, `said` is written.
 

@@ -12,16 +12,18 @@ from lstm_stream.lstm.params import Shape
 
 def fresh(shape: Shape, model: Model) -> NDArray[np.float32]:
     """(P,): those that the model starts from, where they are of this shape, else random ones."""
-    if model.start is None or model.start.shape != shape:
+    start = model.start(shape.outputs)
+    if start is None or start.shape != shape:
         return params.initial(shape, model.seed)
-    return np.frombuffer(model.start.weights, np.float32)
+    return np.frombuffer(start.weights, np.float32)
 
 
 def misfit(shape: Shape, model: Model) -> str | None:
     """Why the weights to start from are of no use to sensors of this shape; None where they are, or none are given."""
-    if model.start is None or model.start.shape == shape:
+    start = model.start(shape.outputs)
+    if start is None or start.shape == shape:
         return None
-    return f"{model.start_from} was made for {_described(model.start.shape)}; these sensors have {_described(shape)}"
+    return f"{model.start_from} was made for {_described(start.shape)}; these sensors have {_described(shape)}"
 
 
 def _described(shape: Shape) -> str:

@@ -21,7 +21,7 @@ from lstm_stream.detect.slots import FieldSpec, SlotArrays
 from lstm_stream.lstm.params import Shape
 
 VERSION = 4  # raise it when a field's meaning changes while its name and shape stay
-CALIBRATED = 6  # forecast, burst, level, surprise, shape, clock; and joint where there are several channels
+CALIBRATED = 7  # forecast, burst, level, surprise, shape, clock, drift
 
 
 class Sizes(NamedTuple):
@@ -33,7 +33,6 @@ class Sizes(NamedTuple):
     terms: int  # of the seasonal baseline: constant, day, half-day, week
     looks: int  # of the novelty memory
     points: int  # of one look
-    joint: bool  # whether several channels are looked at together
     history: int  # samples to train on at most
     pool: int  # sensors whose windows train shared weights
     rebuilds: bool  # whether the state is made anew when weights are
@@ -42,8 +41,8 @@ class Sizes(NamedTuple):
 # A lean sensor has no memory of what it has seen, which takes most room and time; its day is a single wave, and its
 # histograms end where a lean sensor's statistics hardly ever come.
 PROFILES = {
-    "full": Sizes(CALIBRATED, BINS, QUARANTINE, TERMS, LOOKS, POINTS, True, 2**31, 64, True),
-    "lean": Sizes(LEAN, 52, 8, 3, 0, 0, False, 32, 512, False),
+    "full": Sizes(CALIBRATED, BINS, QUARANTINE, TERMS, LOOKS, POINTS, 2**31, 64, True),
+    "lean": Sizes(LEAN, 52, 8, 3, 0, 0, 32, 512, False),
 }
 
 
@@ -63,8 +62,7 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
     """The arrays of a group with D channels; R is the length of the history ring."""
     d, ring, size = channels, ring_length(group), PROFILES[group.profile]
     network = lstm_shape(d, group)
-    joint = d if size.joint and d > 1 else 0
-    views = size.views + (joint > 0)
+    drift = d if size.views == CALIBRATED else 0  # channels that it looks at
     own = (_weights(network),) if group.model.weights == "own" else ()
     return (
         FieldSpec("count", "i8"),  # samples processed
@@ -100,22 +98,22 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
         FieldSpec("radius", "f4", (d, size.looks), RADIUS),
         FieldSpec("lowest", "f8", (d,), np.nan),  # value
         FieldSpec("highest", "f8", (d,), np.nan),
-        FieldSpec("origin", "f8", (joint,), np.nan),  # of the levels that are looked at together: the first value
-        FieldSpec("smooth", "f8", (joint,)),  # these levels
-        FieldSpec("joint_counts", "f8", (2,)),  # samples in their sums, and in their reference
-        FieldSpec("joint_total", "f8", (joint,)),
-        FieldSpec("joint_product", "f8", (joint, joint)),
-        FieldSpec("joint_mean", "f8", (joint,)),
-        FieldSpec("joint_covariance", "f8", (joint, joint)),
+        FieldSpec("origin", "f8", (drift,), np.nan),  # of the levels of the drift view: the first value
+        FieldSpec("smooth", "f8", (drift,)),  # these levels
+        FieldSpec("drift_counts", "f8", (2,)),  # samples in their sums, and in their reference
+        FieldSpec("drift_total", "f8", (drift,)),
+        FieldSpec("drift_product", "f8", (drift, drift)),
+        FieldSpec("drift_mean", "f8", (drift,)),
+        FieldSpec("drift_covariance", "f8", (drift, drift)),
         FieldSpec("run", "i8", (d,)),  # identical values in a row
         FieldSpec("longest", "f8", (d,)),  # decaying maximum of it
         FieldSpec("changes", "i8", (d,)),
         # calibration
-        FieldSpec("histogram", "f4", (views, size.bins)),
-        FieldSpec("fit", "f8", (views, FIT)),
-        FieldSpec("maximum", "f8", (views,)),  # of the block under way
+        FieldSpec("histogram", "f4", (size.views, size.bins)),
+        FieldSpec("fit", "f8", (size.views, FIT)),
+        FieldSpec("maximum", "f8", (size.views,)),  # of the block under way
         FieldSpec("block", "i8"),  # samples in it
-        FieldSpec("waiting", "f8", (size.quarantine, views)),  # blocks in quarantine
+        FieldSpec("waiting", "f8", (size.quarantine, size.views)),  # blocks in quarantine
         FieldSpec("blocks", "i8"),  # how many were put there
         FieldSpec("strictness", "f8", (), AT_FIRST),  # decades added to the threshold to keep the budget
         # alarm

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_stream.config import Config, Model
+from lstm_stream.config import Config, Group, Model
 from lstm_stream.config.file import ConfigError, effective, parse
+from lstm_stream.detect.state import lstm_shape
 from lstm_stream.lstm import interchange
 from lstm_stream.lstm.params import Shape, initial
 
@@ -38,13 +39,18 @@ def problem(text: str) -> str:
     return str(raised.value)
 
 
-def test_nothing_is_given_by_default() -> None:
-    assert Model().start is None
-    assert Config().groups["default"].model.start_from is None
+def test_by_default_it_is_the_packages_own_where_there_is_some() -> None:
+    for channels in range(1, 9):
+        start = Config().groups["default"].model.start(channels)
+        assert start is not None
+        assert start.shape == lstm_shape(channels, Group())
+    assert Model().start(9) is None
+    assert Model(hidden=8).start(1) is None
+    assert Model(start_from=None).start(1) is None
 
 
 def test_the_weights_are_those_in_the_file(file: Path) -> None:
-    start = loaded(file).start
+    start = loaded(file).start(1)
     assert start is not None
     assert start.shape == SHAPE
     np.testing.assert_array_equal(np.frombuffer(start.weights, np.float32), initial(SHAPE, 5))
@@ -54,7 +60,7 @@ def test_they_stay_with_the_configuration_in_copies_and_in_other_processes(file:
     model = loaded(file)
     file.unlink()  # nobody reads it again
     for copy in (pickle.loads(pickle.dumps(model)), model.model_copy(update={"seed": 2})):
-        assert copy.start == model.start
+        assert copy.start(1) == model.start(1)
 
 
 def test_what_is_printed_reads_back(file: Path) -> None:

@@ -15,7 +15,7 @@ from lstm_stream.detect import alarm, calibration
 from lstm_stream.detect.calibration import BINS, BLOCK, FIT, QUARANTINE
 from lstm_stream.records import View
 
-VIEWS = 6
+VIEWS = 7
 LONG_AGO = 1000  # blocks
 ALL = np.ones(len(View))  # views count
 
@@ -305,7 +305,7 @@ def test_a_value_beyond_the_band_raises_an_alarm_by_itself() -> None:
     for factor, beyond in ((1.01, True), (0.99, False)):
         odd = calibration.tail_score(half[0] * factor, memory.fit[0, 0])
         statistic = np.array([usual])
-        whole = [0, 2, 3]  # a half view and two whole ones
+        whole = [0, 3, 5]  # a half view and two whole ones
         statistic[0, whole] = [calibration.tail_value(odd, fit) for fit in memory.fit[0, whole]]
         outside = calibration.RANGE_UNIT * (10 ** (calibration.USUAL / calibration.RANGE_SLOPE) - 1)
         assert (score_of(memory, statistic, outside) >= 3.5) == beyond

@@ -1,9 +1,9 @@
-"""The joint view: are the channels' smoothed levels, together, where they have been?
+"""The drift view: are the channels' smoothed values, together, still where they have always been?
 
 Hotelling's T^2 of the smoothed values of all channels against a reference that stands still while it is compared with:
 their mean and covariance over all usual samples so far. It is taken anew only when it rests on twice as many samples
 (at most `OFTEN` more), so that a fault which comes slowly does not move what it is measured by; the level view, which
-follows the seasons, cannot be so patient. For sensors with several channels; one channel alone has no company.
+follows the seasons, cannot be so patient.
 
 Few samples make a poor reference, and neighbouring ones repeat each other: n samples smoothed over `SMOOTH` are worth
 n / (2 SMOOTH) of their own. With so many the correlations are shrunk as if D samples without any had been seen, and the
@@ -92,7 +92,7 @@ def learn(level: F8, counts: F8, total: F8, product: F8, mean: F8, covariance: F
 
 
 @kernel
-def joint_view(
+def drift_view(
     slot: NDArray[np.int32],
     u: F8,
     center: F8,
@@ -101,11 +101,11 @@ def joint_view(
     frozen: NDArray[np.bool_],
     origin: F8,
     smooth: F8,
-    joint_counts: F8,
-    joint_total: F8,
-    joint_product: F8,
-    joint_mean: F8,
-    joint_covariance: F8,
+    drift_counts: F8,
+    drift_total: F8,
+    drift_product: F8,
+    drift_mean: F8,
+    drift_covariance: F8,
     fit: F8,
     view: int,
     statistic: F8,
@@ -114,8 +114,9 @@ def joint_view(
     """M samples u (M, D) with their centers and scales (M, D) of distinct sensors; does nothing where origin is (S, 0).
 
     Levels are in the channels' own units from origin (S, D), the first value. smooth (S, D) and, unless frozen (S,) or
-    far out by the tail in fit (S, V, FIT), the sums (joint_counts, joint_total, joint_product) and the reference
-    (joint_mean, joint_covariance) are updated. Writes statistic[:, view] = sqrt(T^2 / D), 0 before the first reference, and share[:, view].
+    far out by the tail in fit (S, V, FIT), the sums (drift_counts, drift_total, drift_product) and the reference
+    (drift_mean, drift_covariance) are updated. Writes statistic[:, view] = sqrt(T^2 / D), 0 before the first
+    reference, and share[:, view].
     """
     channels = origin.shape[1]
     if channels == 0:
@@ -130,10 +131,10 @@ def joint_view(
                 origin[row, j] = value
             smooth[row, j] += (value - origin[row, j] - smooth[row, j]) / SMOOTH
         statistic[m, view] = 0.0
-        if joint_counts[row, 1] > 0.0:
-            samples, mean, covariance = joint_counts[row, 1], joint_mean[row], joint_covariance[row]
+        if drift_counts[row, 1] > 0.0:
+            samples, mean, covariance = drift_counts[row, 1], drift_mean[row], drift_covariance[row]
             statistic[m, view] = math.sqrt(distance(smooth[row], scale[m], samples, mean, covariance, share[m, view]))
         usual = statistic[m, view] <= USUAL * fit[row, view, 1] or fit[row, view, 1] == 0.0
         if usual and not frozen[row] and count[row] >= EARLY:
-            counts, total, product = joint_counts[row], joint_total[row], joint_product[row]
-            learn(smooth[row], counts, total, product, joint_mean[row], joint_covariance[row])
+            counts, total, product = drift_counts[row], drift_total[row], drift_product[row]
+            learn(smooth[row], counts, total, product, drift_mean[row], drift_covariance[row])

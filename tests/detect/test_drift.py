@@ -1,14 +1,17 @@
-"""The joint view against NumPy's float64, and the faults it is there for."""
+"""The drift view against NumPy's float64, and the faults it is there for."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from lstm_stream.detect import joint
+from lstm_stream.config import Group
+from lstm_stream.detect import drift
+from lstm_stream.detect.calibration import LEAN
+from lstm_stream.detect.state import fields
 from lstm_stream.records import View
 
-JOINT = View.JOINT - 1
+DRIFT = View.DRIFT - 1
 
 
 def watch(rows, u, center=0.0, scale=1.0):
@@ -17,10 +20,10 @@ def watch(rows, u, center=0.0, scale=1.0):
     for sample in np.asarray(u, float):
         room = rows.room()
         wide = {"center": np.full((1, len(sample)), center), "scale": np.full((1, len(sample)), scale)}
-        rows.call(joint.joint_view, u=sample[None], view=JOINT, **wide, **room)
+        rows.call(drift.drift_view, u=sample[None], view=DRIFT, **wide, **room)
         rows.arrays.count += 1
-        statistics.append(room["statistic"][0, JOINT])
-        shares.append(room["share"][0, JOINT])
+        statistics.append(room["statistic"][0, DRIFT])
+        shares.append(room["share"][0, DRIFT])
     return np.array(statistics), np.array(shares)
 
 
@@ -35,7 +38,7 @@ def smoothed(values):
     """The exponentially weighted mean from the first value on."""
     level, result = np.zeros(values.shape[1]), []
     for value in values - values[0]:
-        level = level + (value - level) / joint.SMOOTH
+        level = level + (value - level) / drift.SMOOTH
         result.append(level)
     return np.array(result)
 
@@ -46,14 +49,14 @@ def test_it_is_hotellings_t_squared_of_the_smoothed_values(rows_of, center, scal
     u = noise(400, 1)
     rows = rows_of(3)
     statistic, _ = watch(rows, u, center, scale)
-    levels = smoothed(center + scale * np.clip(np.sinh(u), -joint.CLIP, joint.CLIP))
-    counted = rows.arrays.joint_counts[0, 1]
+    levels = smoothed(center + scale * np.clip(np.sinh(u), -drift.CLIP, drift.CLIP))
+    counted = rows.arrays.drift_counts[0, 1]
     assert counted == 256, "the reference doubles from the sixteenth sample on"
-    reference = levels[joint.EARLY : joint.EARLY + 256]
-    own = counted / (2 * joint.SMOOTH)
+    reference = levels[drift.EARLY : drift.EARLY + 256]
+    own = counted / (2 * drift.SMOOTH)
     covariance = np.cov(reference.T, bias=True)
     shrunk = covariance * own / (own + 3)
-    np.fill_diagonal(shrunk, np.diag(covariance) * (1 + joint.UNSURE / own) + (joint.LEAST * scale) ** 2)
+    np.fill_diagonal(shrunk, np.diag(covariance) * (1 + drift.UNSURE / own) + (drift.LEAST * scale) ** 2)
     offset = levels[-1] - reference.mean(axis=0)
     assert statistic[-1] == pytest.approx(np.sqrt(offset @ np.linalg.solve(shrunk, offset) / 3), rel=1e-5)
 
@@ -88,7 +91,7 @@ def test_nothing_is_learned_while_frozen(rows_of) -> None:
     rows = rows_of(2)
     watch(rows, noise(500, 5, 2))
     rows.arrays.open[:] = True  # what the tests' rows call frozen
-    before = {name: getattr(rows.arrays, name).copy() for name in ("joint_counts", "joint_total", "joint_mean")}
+    before = {name: getattr(rows.arrays, name).copy() for name in ("drift_counts", "drift_total", "drift_mean")}
     watch(rows, noise(500, 6, 2) + 1)
     for name, value in before.items():
         assert np.array_equal(getattr(rows.arrays, name), value), name
@@ -104,7 +107,8 @@ def test_absent_values_and_constant_channels_do_no_harm(rows_of) -> None:
     assert np.isfinite(share[100:]).all()
 
 
-def test_one_channel_has_no_company(rows_of) -> None:
-    rows = rows_of(1)
-    assert rows.arrays.fit.shape[1] == JOINT
-    assert rows.arrays.origin.shape[1] == 0
+def test_a_lean_sensor_has_none() -> None:
+    group = Group.model_validate({"profile": "lean", "model": {"weights": "shared"}})
+    names = {spec.name: spec.shape for spec in fields(2, group)}
+    assert names["origin"] == (0,)
+    assert names["fit"][0] == LEAN
