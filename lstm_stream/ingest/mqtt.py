@@ -115,7 +115,7 @@ class Session:
     def _finish(self, item: Message | Chunk) -> NDArray[np.integer]:
         """The packet ids for which a PUBACK is due. The lock is held."""
         if isinstance(item, Chunk):
-            packet_ids: NDArray[np.integer] = item.table[:, 5][item.table[:, 4] & 6 > 0]
+            packet_ids: NDArray[np.integer] = item.table[item.is_acknowledged, 5]
             return packet_ids[self._receipts.finish_all(item.session, packet_ids)]
         due = item.qos > 0 and self._receipts.finish(item.mid)
         if item.qos == 2 and due and self.connected and self._client is not None:
@@ -208,12 +208,14 @@ class Session:
         own = self._own.among(chunk)
         with self._lock:
             chunk.session = self._receipts.session
-            self._confirm(chunk.only(own & (chunk.table[:, 4] & 6 > 0)))
-            chunk = chunk.only(~own) if own.any() else chunk
-            repeated, finished = self._receipts.are_repeated(chunk)
-            if repeated.any():
-                self._confirm(chunk.only(finished))
-                chunk = chunk.only(~repeated)
+            if own is not None:
+                self._confirm(chunk.only(own & chunk.is_acknowledged))
+                chunk = chunk.only(~own)
+            if chunk.is_acknowledged.any():
+                repeated, finished = self._receipts.are_repeated(chunk)
+                if repeated.any():
+                    self._confirm(chunk.only(finished))
+                    chunk = chunk.only(~repeated)
         self.messages_received += len(chunk)
         taken = self._inbox.put(chunk)
         if taken < len(chunk):

@@ -30,18 +30,20 @@ class OwnTopics:
         texts = (events.topic.partition("{")[0], events.status_topic)
         self._event, self._status = (np.frombuffer(text.encode(), np.uint8) for text in texts)
 
-    def among(self, chunk: Chunk) -> NDArray[np.bool_]:
-        """Which of a chunk's messages (N) are own ones."""
+    def among(self, chunk: Chunk) -> NDArray[np.bool_] | None:
+        """Which of a chunk's messages (N) are own ones; None where none is."""
         own = np.zeros(len(chunk), np.bool_)
-        _begin_alike(np.frombuffer(chunk.data, np.uint8), chunk.table, self._event, self._status, own)
+        if not _begin_alike(np.frombuffer(chunk.data, np.uint8), chunk.table, self._event, self._status, own):
+            return None
         for k in np.flatnonzero(own).tolist():
             own[k] = self.match(chunk.message(k).topic) is not None
-        return own
+        return own if own.any() else None
 
 
 @kernel
-def _begin_alike(data: U1, table: NDArray[np.int32], one: U1, other: U1, found: NDArray[np.bool_]) -> None:
-    """Which topics begin with one of two texts."""
+def _begin_alike(data: U1, table: NDArray[np.int32], one: U1, other: U1, found: NDArray[np.bool_]) -> bool:
+    """Which topics begin with one of two texts, and whether any does."""
+    some = False
     for n in range(len(table)):
         for text in (one, other):
             if table[n, 1] < len(text):
@@ -52,3 +54,5 @@ def _begin_alike(data: U1, table: NDArray[np.int32], one: U1, other: U1, found: 
                     alike = False
                     break
             found[n] |= alike
+            some |= alike
+    return some
