@@ -1,1 +1,1 @@
-"""A package with a name that others use as well: gmqtt's wheel, for one, installs a `tests` that would hide this one."""
+"""A package, for others use the name as well: gmqtt's wheel installs a `tests` that would hide this one."""

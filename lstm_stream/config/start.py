@@ -47,7 +47,7 @@ def read_start(path: Path) -> Start:
 
 
 def shipped(cell: str, hidden: int, channels: int) -> Start | None:
-    """The package's own weights for such sensors; None where it has none. docs/pretraining.md says how they were made."""
+    """The package's own weights for such sensors (docs/pretraining.md says how they were made); None without any."""
     from lstm_stream.lstm.interchange import load
 
     file = files("lstm_stream") / "weights" / f"{cell}-{hidden}-{channels}.safetensors"
