@@ -34,6 +34,7 @@ from lstm_stream.records import Message, Presence, Reading, Reason, Rejection
 
 _log = logging.getLogger(__name__)
 
+_NO_NUMBER = "no finite number in it; text, null and NaN count as absent (words and units say what text stands for)"
 _REMEMBERED = 65_536  # topics
 _LONGEST_REMEMBERED = 256  # characters: bounds the memory of the line above
 
@@ -231,7 +232,7 @@ def _too_large(message: Message, limit: int) -> Rejection:
 
 def _no_channels(values: dict[str, float]) -> Rejection:
     if not values:
-        return Rejection(Reason.NO_CHANNELS, "no finite number in it; text, null and NaN count as absent")
+        return Rejection(Reason.NO_CHANNELS, _NO_NUMBER)
     names = ", ".join(map(shown, list(values)[:5])) + (", ..." if len(values) > 5 else "")
     return Rejection(Reason.NO_CHANNELS, f"include and exclude leave none of the channels {names}")
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from lstm_stream.config import Limits, Source
+from lstm_stream.config import Group, Limits, Source
+from lstm_stream.detect.fleet import Fleet
+from lstm_stream.detect.retraining import Trainer
 from lstm_stream.explain import to_json, to_text
 from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.decoder import Decoder
 from lstm_stream.ingest.mqtt import subscriptions
-from lstm_stream.records import Message, Presence
+from lstm_stream.records import Event, Message, Presence
+from lstm_stream.service import Service
 
 AT = 1_790_000_000.0
 
@@ -87,3 +91,66 @@ def test_explain_says_it() -> None:
     seen = Decoder([Source(preset="tasmota")], Limits()).explain(Message("tele/p/LWT", b"Offline", AT))
     assert to_text(seen).endswith("it tells whether a device is there, and this one is offline")
     assert json.loads(to_json(seen))["online"] is False
+
+
+@dataclass
+class Plant:
+    """A service whose messages come from a script, at the seconds that it says."""
+
+    source: dict[str, Any]
+    now: float = 0.0
+    script: list[tuple[float, Message | None]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    connected: bool = True
+
+    def run(self, *script: tuple[float, Message | None]) -> list[Event]:
+        """What was told of these: when, and what comes then, if anything does."""
+        self.script = list(script)
+        fleet = Fleet({"default": Group(warmup=64)}, Limits(), Trainer())
+        assembly = Assembly([Source(**self.source)], Limits())
+        self.service = Service(
+            self, assembly, fleet, self, self.events.extend, None, 1e9, 100, (), lambda: self.now, assembly.held
+        )
+        self.service.run()
+        return self.events
+
+    def take(self, limit: int, timeout: float) -> list[Message]:
+        """The inbox."""
+        if not self.script or not timeout:
+            self.service.stop()
+            return []
+        self.now, message = self.script.pop(0)
+        return [message][:limit] if message else []
+
+    def acknowledge(self, messages: Any) -> None:
+        """The session."""
+
+    def stop_intake(self) -> None:
+        """The session."""
+
+
+def _sample(second: int) -> tuple[float, Message]:
+    return second, Message("tele/p/SENSOR", b'{"A": {"T": %d}}' % (second % 7), AT + second)
+
+
+def _lwt(second: int, word: bytes) -> tuple[float, Message]:
+    return second, Message("tele/p/LWT", word, AT + second)
+
+
+@pytest.mark.parametrize("offline", ["alarm", "mute"])
+def test_the_silence_of_a_device_that_went_offline(offline: str) -> None:
+    plant = Plant({"preset": "tasmota", "offline": offline, "join": 0})
+    went, back = [_lwt(82, b"Offline"), (200.0, None)], [_lwt(300, b"Online"), _sample(301)]
+    told = [event for event in plant.run(*map(_sample, range(80)), *went, *back) if event.view == "silence"]
+    if offline == "mute":
+        assert told == []
+    else:
+        assert [event.state for event in told] == ["opened", "closed"]
+        assert told[0].reason.endswith("the device reported itself offline at 2026-09-21 14:14:42 UTC")
+
+
+def test_a_device_that_is_back_and_sends_nothing_is_told() -> None:
+    plant = Plant({"preset": "tasmota", "offline": "mute", "join": 0})
+    script = [_lwt(82, b"Offline"), (200.0, None), _lwt(300, b"Online"), (302.0, None), (390.0, None)]
+    told = [event for event in plant.run(*map(_sample, range(80)), *script) if event.view == "silence"]
+    assert [event.reason.partition("; ")[2] for event in told] == ["the device is online again, yet sends none"]

@@ -29,7 +29,8 @@ from lstm_stream.records import Reason, Rejection
 
 USUAL_TIME_FIELDS = (
     *("timestamp", "@timestamp", "_timestamp", "time_stamp", "ts", "time", "_time", "datetime", "date_time"),
-    *("unixtime", "unix_time", "epoch", "measured_at", "sampled_at", "recorded_at", "received_at", "last_seen", "date"),
+    *("unixtime", "unix_time", "epoch", "tst", "measured_at", "sampled_at", "recorded_at", "received_at"),
+    *("last_seen", "date"),
 )
 """Keys taken for the time, in this order and in any case."""
 
