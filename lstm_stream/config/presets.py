@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 _ON_OFF = {"on": 1.0, "off": 0.0}
+_LOCKED = {"lock": 1.0, "locked": 1.0, "unlock": 0.0, "unlocked": 0.0}
 _OPEN_CLOSED = {"open": 1.0, "opened": 1.0, "close": 0.0, "closed": 0.0}
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -42,7 +43,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "zigbee2mqtt/*/get/*",
         ],
         "availability": ["zigbee2mqtt/{sensor#}/availability", "zigbee2mqtt/bridge/state"],
-        "words": {**_ON_OFF, **_OPEN_CLOSED},
+        "words": {**_ON_OFF, **_OPEN_CLOSED, **_LOCKED},
         "exclude": [
             *("energy", "energy_*", "consumption", "produced_energy", "*_count", "elapsed"),
             *("update*", "device.*", "*_id", "action_*"),
@@ -100,7 +101,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             *("*/climate/*/command", "*/climate/*mode/state", "*/climate/*/action/state", "*/climate/*/preset/state"),
         ],
         "exclude": ["uptime", "*_uptime"],
-        "words": {**_ON_OFF, **_OPEN_CLOSED, "locked": 1.0, "unlocked": 0.0},
+        "words": {**_ON_OFF, **_OPEN_CLOSED, **_LOCKED},
         "join": 2.0,
     },
     "homeassistant-statestream": {
@@ -113,7 +114,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         ],
         "availability": ["homeassistant/status"],
         "sensor": "{domain}.{entity}",
-        "words": {**_ON_OFF, **_OPEN_CLOSED, "home": 1.0, "not_home": 0.0, "locked": 1.0, "unlocked": 0.0},
+        "words": {**_ON_OFF, **_OPEN_CLOSED, **_LOCKED, "home": 1.0, "not_home": 0.0},
         "exclude": ["supported_features", "min_*", "max_*", "*_step"],
         "join": 2.0,
     },
