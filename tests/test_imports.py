@@ -39,8 +39,9 @@ ALLOWED = {
     "options": "",
     "stopping": "",
     # of replay the group that waits for its retraining
-    "evaluate": "options replay recording detect outputs simulate records config lstm_stream",
-    "pretrain": "options replay recording detect lstm simulate records config lstm_stream",
+    "coldstart": "replay detect records config",
+    "evaluate": "options coldstart replay recording detect outputs simulate records config lstm_stream",
+    "pretrain": "options coldstart replay recording detect lstm simulate records config lstm_stream",
     "bench": "lstm config lstm_stream",
     "cli": "options stopping app demo replay explain evaluate pretrain bench logs config lstm_stream",
     "__main__": "cli",

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from lstm_stream.cli import main
+from lstm_stream.coldstart import FROM, TO, Stream, cold_start
 from lstm_stream.config import Config, Group, Limits, Source
 from lstm_stream.detect.fleet import Fleet
 from lstm_stream.detect.retraining import Trainer
 from lstm_stream.lstm import interchange, kernels
 from lstm_stream.lstm.params import CELLS, Shape, initial
 from lstm_stream.pretrain.main import MADE_KEY, _divided
-from lstm_stream.pretrain.shown import FROM, TO, cold_start, windows
-from lstm_stream.pretrain.streams import LENGTH, SHORTEST, Stream, pieces, recorded
+from lstm_stream.pretrain.shown import windows
+from lstm_stream.pretrain.streams import LENGTH, SHORTEST, pieces, recorded
 from lstm_stream.pretrain.synthetic import synthetic
 from lstm_stream.recording import RecordingError, read
 from lstm_stream.records import Reading
@@ -25,7 +26,7 @@ from lstm_stream.replay import replay
 
 HOUR = 3600.0
 SMALL = ["--streams", "100", "--epochs", "3"]
-STILL = Group.model_validate({"retraining": {"enabled": False}})
+STILL = Group.model_validate({"model": {"start_from": None}, "retraining": {"enabled": False}})
 
 
 def pretrain(*arguments: object) -> int:
@@ -231,7 +232,7 @@ def test_training_sees_what_the_daemon_shows(base: Path) -> None:
 
 
 def test_a_fresh_detection_forecasts_the_last_value() -> None:
-    result = cold_start(synthetic(6, 1, TO, 5), STILL)
+    (result,) = cold_start(synthetic(6, 1, TO, 5), STILL)
     assert result.forecast == pytest.approx(result.persistence, rel=1e-6)
 
 
@@ -242,7 +243,7 @@ def test_the_loss_is_hubers_over_the_first_dozens_of_samples() -> None:
     error = np.diff(u)[FROM - 2 : TO - 2].astype(np.float64)  # target t is sample t + 1
     size = np.abs(error)
     expected = np.where(size > 1, size - 0.5, error**2 / 2).mean()
-    result = cold_start([stream], STILL)
+    (result,) = cold_start([stream], STILL)
     assert result.persistence == pytest.approx(expected, rel=1e-5)
 
 

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_stream.coldstart import FROM
 from lstm_stream.lstm import training
 from lstm_stream.lstm.params import CELLS, Shape, initial
-from lstm_stream.pretrain.shown import FROM, Windows
+from lstm_stream.pretrain.shown import Windows
 
 F4 = NDArray[np.float32]
 

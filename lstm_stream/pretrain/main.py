@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from lstm_stream import __version__
+from lstm_stream.coldstart import FROM, TO, Stream, cold_start
 from lstm_stream.config import Config, Group, Model, Source
 from lstm_stream.detect.state import lstm_shape
 from lstm_stream.lstm import interchange
 from lstm_stream.lstm.params import Shape
 from lstm_stream.pretrain.learning import Learned, learn
-from lstm_stream.pretrain.shown import FROM, TO, cold_start, windows
-from lstm_stream.pretrain.streams import LENGTH, Stream, pieces, recorded
+from lstm_stream.pretrain.shown import windows
+from lstm_stream.pretrain.streams import LENGTH, pieces, recorded
 from lstm_stream.pretrain.synthetic import synthetic
 from lstm_stream.replay import UnusableError, check_target, counted, progress, said_in_a_line
 
@@ -140,7 +141,7 @@ def _table(what: str, streams: Sequence[Stream], fresh: Group, started: Group) -
     ]
     persistence = np.nan
     for name, group in (("random weights", fresh), ("these weights", started)):
-        still, learning = cold_start(streams, _frozen(group)), cold_start(streams, group)
+        (still,), (learning,) = cold_start(streams, _frozen(group)), cold_start(streams, group)
         persistence = still.persistence
         lines.append(f"  {name:20}{still.forecast:14.4f}{learning.forecast:14.4f}")
     return "\n".join([*lines, f"  {'the last value again':20}{persistence:14.4f}"])

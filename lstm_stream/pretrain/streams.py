@@ -5,28 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstm_stream.coldstart import Stream, stream_of
 from lstm_stream.config import Source
-from lstm_stream.detect.readings import to_samples
 from lstm_stream.recording import RecordingError, read
 from lstm_stream.records import Reading
 
-F8 = NDArray[np.float64]
-
 LENGTH = 400  # rows of a piece: a sensor's warm-up, in which no alarm disturbs what is learned
 SHORTEST = 64  # rows of the last piece of a stream
-
-
-class Stream(NamedTuple):
-    """N samples of one sensor with D channels, times increasing."""
-
-    name: str
-    time: F8  # (N,) unix s
-    values: F8  # (N, D) NaN = absent
 
 
 def recorded(paths: Sequence[str], source: Source, channels: int | None) -> list[Stream]:
@@ -48,22 +36,14 @@ def recorded(paths: Sequence[str], source: Source, channels: int | None) -> list
 
 
 def _sensors(path: Path, source: Source) -> list[Stream]:
-    """The sensors of a recording, each with the channels that it ever shows, in the daemon's order: by name."""
+    """The sensors of a recording."""
     readings: dict[str, list[Reading]] = {}
     for row in read(path, source).rows:
         if isinstance(row.reading, Reading):
-            of = readings.setdefault(row.sensor, [])
-            if not of or row.reading.time > of[-1].time:
-                of.append(row.reading)
+            readings.setdefault(row.sensor, []).append(row.reading)
     if not readings:
         raise RecordingError(f"{path}: no row could be read; lstm-stream replay says why")
-    return [_stream(f"{path.stem}/{sensor}", of) for sensor, of in readings.items()]
-
-
-def _stream(name: str, readings: Sequence[Reading]) -> Stream:
-    names = tuple(sorted({channel for reading in readings for channel in reading.values}))
-    samples = to_samples(readings, [0] * len(readings), names)
-    return Stream(name, samples.time, samples.values)
+    return [stream_of(f"{path.stem}/{sensor}", of) for sensor, of in readings.items()]
 
 
 def _channels(sensor: Stream) -> list[Stream]:

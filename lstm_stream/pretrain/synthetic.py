@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_stream.pretrain.streams import Stream
+from lstm_stream.coldstart import Stream
 from lstm_stream.simulate import DAY, KINDS, START, simulate
 
 F8 = NDArray[np.float64]
