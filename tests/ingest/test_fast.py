@@ -279,6 +279,21 @@ def test_retained_too_long_and_too_far_ahead_go_the_slow_way() -> None:
     assert assert_the_same({}, [good, good, ahead, long, retained, good], limits) == 2
 
 
+_TRAPS = {
+    "the last of a key that occurs twice counts, also if it is null": [b'{"t":1,"h":2}', b'{"t":1,"h":2,"t":null}'],
+    "a better time field has no value at first": [b'{"ts":1795255200,"timestamp":null,"t":1}'] * 2
+    + [b'{"ts":1795255200,"timestamp":1795255100,"t":1}'],
+    "the time field has no value later": [b'{"time":"x","timestamp":1795255200,"t":1}', b'{"timestamp":null,"t":1}'],
+    "two time fields of one name": [b'{"Time":1795255200,"time":1795255100,"t":1}', b'{"time":1795255100,"t":1}'],
+    "a text becomes a number": [b'{"t":1,"mode":"auto"}', b'{"t":1,"mode":"7"}', b'{"t":1,"mode":7}'],
+}
+
+
+@pytest.mark.parametrize("payloads", _TRAPS.values(), ids=_TRAPS)
+def test_traps(payloads: list[bytes]) -> None:
+    assert_the_same({}, [chunk([("plant/a", payload)]) for payload in payloads])
+
+
 def test_the_memory_of_topics_has_a_limit(caplog: pytest.LogCaptureFixture) -> None:
     chunks = [chunk([(f"plant/{k}", b"1") for k in range(20)]) for _ in range(3)]
     assert assert_the_same({}, chunks, Limits(sensors=3)) == 24
@@ -299,6 +314,8 @@ def _iso(data: Any) -> tuple[float, int]:
 
 
 @settings(max_examples=200)
+@example("7236830840615796.5", True)  # 17 digits that two roundings get wrong
+@example("74187060.866652760", False)
 @given(st.from_regex(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,19})?([eE][+-]?[0-9]{1,3})?", fullmatch=True), st.booleans())
 def test_a_number_is_the_one_that_python_reads(text: str, strict: bool) -> None:
     value, end = _number(np.frombuffer(text.encode(), np.uint8), strict)
