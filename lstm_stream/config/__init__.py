@@ -131,8 +131,8 @@ class Model(Section):
     seed: int = Field(default=1, ge=0, lt=2**63, description="Where the random numbers start: same seed, same scores.")
     start_from: File | None = Field(
         default=BASE,
-        description="Weights that new sensors start from: a .safetensors file, as `lstm-stream pretrain` makes them. "
-        "base: those of the package, where it has some for the cell, hidden and number of channels. null: random ones.",
+        description="Weights that new sensors start from: a file as `lstm-stream pretrain` makes them. base: those of "
+        "the package, where it has some for the model. null: random ones.",
     )
     _start: Start | None = PrivateAttr(default=None)
 

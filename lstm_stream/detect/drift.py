@@ -18,7 +18,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_stream.detect.levels import cholesky, cholesky_solve
+from lstm_stream.detect.levels import hotelling
 from lstm_stream.jit import inline, kernel
 
 SMOOTH = 12.0  # samples
@@ -54,14 +54,7 @@ def distance(level: F8, scale: F8, samples: float, mean: F8, covariance: F8, sha
     for i in range(channels):
         for j in range(channels):
             factor[i, j] /= unit[i] * unit[j]
-    cholesky(factor)
-    weighted = offset.copy()
-    cholesky_solve(factor, weighted)
-    total = 0.0
-    for i in range(channels):
-        share[i] = max(offset[i] * weighted[i], 0.0)
-        total += offset[i] * weighted[i]
-    return max(total, 0.0) / channels
+    return hotelling(factor, offset, share)
 
 
 @inline

@@ -90,6 +90,19 @@ def learn_baseline(terms: F8, target: F8, gram: F8, moment: F8, baseline: F8, so
 
 
 @inline
+def hotelling(covariance: F8, offset: F8, share: F8) -> float:
+    """T^2 per channel of offset (D,); share (D,) receives each channel's part. covariance (D, D) is overwritten."""
+    cholesky(covariance)
+    weighted = offset.copy()
+    cholesky_solve(covariance, weighted)
+    total = 0.0
+    for j in range(len(offset)):
+        share[j] = max(offset[j] * weighted[j], 0.0)
+        total += offset[j] * weighted[j]
+    return max(total, 0.0) / len(offset)
+
+
+@inline
 def t_squared(level: F8, covariance: F8, share: F8) -> float:
     """T^2 per channel of level (D,); share (D,) receives each channel's part of it."""
     channels = len(level)
@@ -99,14 +112,7 @@ def t_squared(level: F8, covariance: F8, share: F8) -> float:
     factor = covariance.copy()
     for j in range(channels):
         factor[j, j] += ridge
-    cholesky(factor)
-    weighted = level.copy()
-    cholesky_solve(factor, weighted)
-    total = 0.0
-    for j in range(channels):
-        share[j] = max(level[j] * weighted[j], 0.0)
-        total += level[j] * weighted[j]
-    return max(total, 0.0) / channels
+    return hotelling(factor, level, share)
 
 
 @kernel
