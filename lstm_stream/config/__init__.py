@@ -258,7 +258,7 @@ class Limits(Section):
     forget_after: Duration | None = Field(
         default=30 * 86400.0, gt=0, description="A sensor silent for so long is removed. null: never."
     )
-    channels: int = Field(default=32, ge=1, description="Channels of one sensor; samples with more are rejected.")
+    channels: int = Field(default=64, ge=1, description="Channels of one sensor; samples with more are rejected.")
     inbox: int = Field(
         default=100_000, ge=1, description="Messages waiting to be scored; beyond it they are dropped and counted."
     )
