@@ -108,6 +108,10 @@ class Tally:
         """Of all kinds of sensors together."""
         return Rate(sum(rate.alarms for rate in self.rates.values()), sum(rate.weeks for rate in self.rates.values()))
 
+    def rate_of(self, kind: str | None) -> Rate:
+        """Of a kind of sensors; None: of all together."""
+        return self.rate if kind is None else self.rates.get(kind, Rate())
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -194,19 +198,21 @@ def to_dict(report: Report) -> dict[str, Any]:
         "budgets": {
             budget: {
                 "per_week": per_week(budget),
-                "found": _cell(faulty.over()),
-                "faults": {name: _cell(faulty.over(faults=[name])) for name in FAULTS},
+                "found": cell_dict(faulty.over()),
+                "faults": {name: cell_dict(faulty.over(faults=[name])) for name in FAULTS},
                 "sensors": {
                     kind: {
-                        "faults": {name: _cell(faulty.over([kind], [name])) for name in KINDS[kind].faults},
-                        "false_alarms": _rate(faulty.rates.get(kind, Rate())),
-                        "quiet": _rate(report.quiet[budget].rates.get(kind, Rate())),
+                        "faults": {name: cell_dict(faulty.over([kind], [name])) for name in KINDS[kind].faults},
+                        "false_alarms": rate_dict(faulty.rate_of(kind)),
+                        "quiet": rate_dict(report.quiet[budget].rate_of(kind)),
                     }
                     for kind in KINDS
                 },
-                "false_alarms": _rate(faulty.rate),
-                "quiet": _rate(report.quiet[budget].rate),
-                "real": {name: _rate(rate) for name, rate in report.real[budget].rates.items()} if report.real else {},
+                "false_alarms": rate_dict(faulty.rate),
+                "quiet": rate_dict(report.quiet[budget].rate),
+                "real": {name: rate_dict(rate) for name, rate in report.real[budget].rates.items()}
+                if report.real
+                else {},
             }
             for budget, faulty in report.faulty.items()
         },
@@ -220,10 +226,12 @@ def per_week(budget: str) -> float:
     return rate * WEEK
 
 
-def _cell(cell: Cell) -> dict[str, float]:
+def cell_dict(cell: Cell) -> dict[str, float]:
+    """Figures of faults, for JSON."""
     return {"injected": cell.injected, "found": len(cell.delays), "recall": cell.recall, "median_delay": cell.delay}
 
 
-def _rate(rate: Rate) -> dict[str, float]:
+def rate_dict(rate: Rate) -> dict[str, float]:
+    """Figures of alarms, for JSON."""
     low, high = rate.bounds()
     return {"alarms": rate.alarms, "sensor_weeks": rate.weeks, "per_week": rate.per_week, "low": low, "high": high}

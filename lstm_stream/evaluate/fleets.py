@@ -32,6 +32,8 @@ class Fleets:
     seeds: tuple[int, ...]
     interval: float = INTERVAL  # s
     kinds: tuple[str, ...] = tuple(KINDS)
+    first: int = FIRST_FAULT  # samples before any fault
+    every: int = FAULT_EVERY  # samples between two faults, about
 
     @property
     def samples(self) -> int:
@@ -52,8 +54,8 @@ class Fleets:
                 self.days * DAY,
                 seed,
                 interval=self.interval,
-                warmup=FIRST_FAULT * self.interval,
-                fault_every=FAULT_EVERY * self.interval if faulty else None,
+                warmup=self.first * self.interval,
+                fault_every=self.every * self.interval if faulty else None,
                 kinds=self.kinds,
             )
             for seed in self.seeds

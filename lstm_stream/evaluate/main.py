@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from lstm_stream.config import Group
-from lstm_stream.evaluate import ablation, faults, learning, nab, skab, tables
+from lstm_stream.evaluate import ablation, faults, learning, nab, skab, start, tables
 from lstm_stream.evaluate.fleets import Fleets
 from lstm_stream.evaluate.options import BUDGETS
 from lstm_stream.evaluate.parallel import processes
@@ -32,9 +32,14 @@ class Done(NamedTuple):
 @said_in_a_line
 def run_evaluate(args: argparse.Namespace, group: Group) -> int:
     """Run args.benchmark with the settings of a group; the exit code is 1 where that cannot be."""
-    benchmark = {"nab": _nab, "skab": _skab, "faults": _faults, "ablation": _ablation, "learning": _learning}[
-        args.benchmark
-    ]
+    benchmark = {
+        "nab": _nab,
+        "skab": _skab,
+        "faults": _faults,
+        "ablation": _ablation,
+        "learning": _learning,
+        "start": _start,
+    }[args.benchmark]
     _check_targets(args)
     done = benchmark(args, group)
     if args.json:
@@ -125,6 +130,18 @@ def _learning(args: argparse.Namespace, group: Group) -> Done:
         stories.draw(path, report)
 
     return Done(tables.learning_text(report), learning.to_dict(report), draw)
+
+
+def _start(args: argparse.Namespace, group: Group) -> Done:
+    files = nab.load(Path(args.nab))[0] if args.nab else []
+    report = start.evaluate(_fleets(args), group, processes(args.jobs), files)
+
+    def draw(path: Path) -> None:
+        from lstm_stream.evaluate import bars
+
+        bars.draw_start(path, report)
+
+    return Done(tables.start_text(report), start.to_dict(report), draw)
 
 
 def _fleets(args: argparse.Namespace) -> Fleets:

@@ -67,9 +67,7 @@ def _reliability(axes: Axes, report: faults.Report) -> None:
     axes.fill_between(x, x / 2, x * 2, color="#dfe7ee", lw=0, zorder=0, label="within a factor of two")
     axes.plot(x, x, color=SOFT, lw=1, zorder=1)
     for number, kind in enumerate([*KINDS, None]):
-        rates = [
-            tally.rate if kind is None else tally.rates.get(kind, faults.Rate()) for tally in report.quiet.values()
-        ]
+        rates = [tally.rate_of(kind) for tally in report.quiet.values()]
         _points(axes, asked[order], [rates[k] for k in order], kind or "all simulated", number)
     if report.real:
         rates = [tally.rate for tally in report.real.values()]

@@ -23,7 +23,8 @@ def add(verbs: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
         "  lstm-stream evaluate skab SKAB/data/                 the Skoltech Anomaly Benchmark\n"
         "  lstm-stream evaluate faults                          this project's own simulated faults\n"
         "  lstm-stream evaluate ablation                        what each part of the detector is worth\n"
-        "  lstm-stream evaluate learning                        does it ever learn a fault as normal?",
+        "  lstm-stream evaluate learning                        does it ever learn a fault as normal?\n"
+        "  lstm-stream evaluate start                           what the weights that come with it are worth",
     )
     benchmarks = parser.add_subparsers(title="benchmarks", metavar="BENCHMARK", dest="benchmark", required=True)
     _add_nab(benchmarks, verb)
@@ -31,6 +32,7 @@ def add(verbs: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
     _add_faults(benchmarks, verb)
     _add_ablation(benchmarks, verb)
     _add_learning(benchmarks, verb)
+    _add_start(benchmarks, verb)
 
 
 def _add_nab(benchmarks: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
@@ -134,11 +136,28 @@ def _add_learning(benchmarks: Verbs[argparse.ArgumentParser], verb: Verb) -> Non
     _add_common(parser)
 
 
-def _add_fleets(parser: argparse.ArgumentParser) -> None:
+def _add_start(benchmarks: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
+    parser = add_verb(
+        benchmarks,
+        verb,
+        "what the weights that new sensors start from are worth",
+        "Measures the first days of new sensors twice, with the weights of the configuration and with random ones:\n"
+        "how well the first samples are forecast, what is found after the warm-up, how many alarms are false.",
+        "  lstm-stream evaluate start --nab NAB/ --plot start.png\n"
+        "  lstm-stream evaluate start --config c.yaml           with the weights that model.start_from names there",
+        extra="plot",
+        name="start",
+    )
+    _add_fleets(parser, days=6.0)
+    parser.add_argument("--nab", metavar="DIR", help="also forecast the beginnings of the streams of this checkout")
+    _add_common(parser)
+
+
+def _add_fleets(parser: argparse.ArgumentParser, days: float = 21.0) -> None:
     """What is simulated."""
     above = number(float, lambda value: 0 < value < math.inf, "a number above 0")
     parser.add_argument("--sensors", metavar="N", type=whole(1), default=24, help="of one run (default: 24)")
-    parser.add_argument("--days", metavar="N", type=above, default=21.0, help="length of a run (default: 21)")
+    parser.add_argument("--days", metavar="N", type=above, default=days, help=f"length of a run (default: {days:g})")
     parser.add_argument("--seeds", metavar="N", type=whole(1), default=3, help="runs, each another fleet (default: 3)")
     parser.add_argument("--seed", metavar="N", type=whole(0), default=1000, help="of the first run (default: 1000)")
     parser.add_argument(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lstm_stream.evaluate import ablation, faults, learning, nab, scorer, skab
+from lstm_stream.coldstart import ColdStart
+from lstm_stream.evaluate import ablation, faults, learning, nab, scorer, skab, start
 from lstm_stream.replay import counted
 from lstm_stream.simulate import KINDS
 from lstm_stream.simulate.lasting import CHANGES
@@ -168,7 +169,7 @@ def reliability_table(report: faults.Report) -> list[str]:
     """Kinds of sensors by budgets."""
 
     def cell(tally: faults.Tally, kind: str | None) -> str:
-        rate = tally.rate if kind is None else tally.rates.get(kind, faults.Rate())
+        rate = tally.rate_of(kind)
         low, high = rate.bounds()
         return f"{number(rate.per_week, 2)} ({number(low, 2)}-{number(high, 2)})"
 
@@ -249,3 +250,51 @@ def _learning_row(name: str, outcomes: Sequence[learning.Outcome]) -> list[str]:
         number(figures["adopted_unnoticed"], 0),
         number(figures["alarms_after_per_week"], 2),
     ]
+
+
+# --- cold start
+
+ALL = "all simulated"
+
+
+def start_title(report: start.Report) -> str:
+    """What was compared, on what."""
+    simulated = sum(count for name, count in report.streams.items() if not name.startswith(start.REAL))
+    real = sum(report.streams.values()) - simulated
+    data = [counted(simulated, "simulated sensor"), *([counted(real, "stream") + " of NAB"] if real else [])]
+    return f"Cold start from {report.weights} against random weights: {', '.join(data)}"
+
+
+def start_text(report: start.Report) -> str:
+    """Forecasts of the first samples, then faults and false alarms of the first days."""
+    head = [name for first, last in start.SPANS for name in (f"{first}-{last}: last value", *start.STARTS)]
+    lines = [start_title(report), "", "mean Huber loss of the forecasts of these samples, beside the last value again"]
+    lines += table(["sensors", *head], [[name, *_start_cells(by)] for name, by in start_rows(report)])
+    first, second = start.STARTS
+    head = [name for what in ("found", "delay", "quiet/week") for name in (f"{what}: {first}", second)]
+    days = f"{report.fleets.days:g} days, faults from sample {report.fleets.first} on"
+    lines += ["", f"what becomes of faults in the first {days}, and false alarms without faults"]
+    kinds = (*report.quiet[first].rates, None)
+    return "\n".join([*lines, *table(["sensors", "faults", *head], [_early_row(report, kind) for kind in kinds])])
+
+
+def start_rows(report: start.Report) -> list[tuple[str, list[list[ColdStart]]]]:
+    """Names, and by span the results from each start: simulated kinds, all of them, NAB's categories, all of them."""
+    rows = []
+    for real in (False, True):
+        names = [name for name in report.streams if name.startswith(start.REAL) == real]
+        found = [(name, [report.forecasts[one][name] for one in start.STARTS]) for name in names]
+        total = ("NAB" if real else ALL, [report.over(one, real) for one in start.STARTS])
+        rows += [*found, total] if found else []
+    return [(name, [list(span) for span in zip(*by, strict=True)]) for name, by in rows]
+
+
+def _start_cells(spans: Sequence[Sequence[ColdStart]]) -> list[str]:
+    return [number(value, 3) for by in spans for value in (by[0].persistence, *(one.forecast for one in by))]
+
+
+def _early_row(report: start.Report, kind: str | None) -> list[str]:
+    found = [report.faulty[one].over([kind] if kind else tuple(KINDS)) for one in start.STARTS]
+    quiet = [number(report.quiet[one].rate_of(kind).per_week, 2) for one in start.STARTS]
+    cells = [*(percent(of.recall) for of in found), *(duration(of.delay) for of in found), *quiet]
+    return [kind or ALL, str(found[0].injected), *cells]
