@@ -58,7 +58,7 @@ def evaluate(fleets: Fleets, group: Group, jobs: int = 1, files: Sequence[nab.Fi
     if group.model.start_from is None:
         raise UnusableError("model.start_from is null: there are no weights to compare with random ones; name some")
     groups = dict(zip(STARTS, (_at_random(group), group), strict=True))
-    early = replace(fleets, first=group.warmup, every=FAULT_EVERY)
+    early = first_days(fleets, group)
     streams = _simulated(early) | _recorded(files)
     plan = [Job(some, groups[start]) for start in STARTS for some in streams.values()]
     shown = sum(min(len(one.time), SPANS[-1][1]) for some in streams.values() for one in some)
@@ -67,6 +67,11 @@ def evaluate(fleets: Fleets, group: Group, jobs: int = 1, files: Sequence[nab.Fi
     tallies = _tallies(early, groups, jobs)
     counts = {name: len(some) for name, some in streams.items()}
     return Report(str(group.model.start_from), early, counts, forecasts, tallies[True], tallies[False])
+
+
+def first_days(fleets: Fleets, group: Group) -> Fleets:
+    """The same with faults as early as they can be found."""
+    return replace(fleets, first=group.warmup, every=FAULT_EVERY)
 
 
 def _at_random(group: Group) -> Group:

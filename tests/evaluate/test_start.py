@@ -16,7 +16,6 @@ from lstm_stream.evaluate.fleets import Fleets
 from lstm_stream.records import Reading
 
 AT_RANDOM = Group.model_validate({"model": {"start_from": None}})
-FLEETS = Fleets(2, 4, (1000,), kinds=("vibration", "battery"))
 
 
 def test_the_whole_command(checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,7 +43,7 @@ def test_the_whole_command(checkout: Path, tmp_path: Path, capsys: pytest.Captur
 
 
 def test_faults_begin_when_the_warm_up_may_be_over() -> None:
-    early = start.evaluate(FLEETS, Group(warmup=300)).fleets
+    early = start.first_days(Fleets(12, 6, (1000,)), Group(warmup=300))
     begun = [fault.start - fleet.start for fleet in early.simulations(True) for fault in fleet.faults]
     assert 300 * early.interval <= min(begun) < 3 * 86400
 
