@@ -13,7 +13,7 @@ from lstm_stream.config import Source
 from lstm_stream.recording import RecordingError, read
 from lstm_stream.records import Reading
 
-LENGTH = 400  # rows of a piece: a sensor's warm-up, in which no alarm disturbs what is learned
+LENGTH = 400  # rows of a piece: the beginning of a sensor, which hardly an alarm disturbs
 SHORTEST = 64  # rows of the last piece of a stream
 
 
