@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from lstm_stream import replay as replaying
 from lstm_stream.cli import main
-from lstm_stream.config import Config
+from lstm_stream.config import Config, Group
 from lstm_stream.recording import Recording, read
 from lstm_stream.replay import replay, summary_json
 
@@ -192,7 +192,7 @@ def test_a_picture_comes_with_it(run: Callable[..., Done], write: Callable[..., 
 def test_without_a_configuration_all_defaults_hold(run: Callable[..., Done], write: Callable[..., Path]) -> None:
     done = run(write(faulty()), config=None)
     assert done.code == 0
-    assert {row["threshold"] for row in done.rows[:400]} == {""}
+    assert {row["threshold"] for row in done.rows[: Group().warmup]} == {""}
 
 
 # --- rows in, rows out
