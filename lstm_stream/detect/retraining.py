@@ -208,10 +208,6 @@ class Learner:
         """The inverse of `pack`. Raises ValueError if the layout is another."""
         raise ValueError("the state has weights shared by the group, the configuration gives each sensor its own")
 
-    def _weights_of(self, slot: int) -> NDArray[np.float32]:
-        own: NDArray[np.float32] = self.weights[slot]
-        return own
-
     def _job(self, slot: int, stop: int) -> Job:
         x, target = self._sequence(slot, max(0, stop - self._history), stop)
         return Job(self.weights[slot].copy(), x[None], target[None], self._cell, self._settings)
@@ -237,16 +233,15 @@ class Learner:
         x, _ = self._sequence(slot, max(0, count - min(REBUILD, a.past_time.shape[1])), count)
         forecast = np.empty((len(x), a.forecast.shape[1]), np.float32)
         a.lstm[slot] = 0
-        kernels.run_sequence(*self._cell, self._weights_of(slot), x, a.lstm[slot], forecast)
+        kernels.run_sequence(*self._cell, self.weights[slot], x, a.lstm[slot], forecast)
         a.forecast[slot] = forecast[-1]
 
 
 class SharedLearner(Learner):
     """The rounds of one group whose sensors share one weight vector.
 
-    Rounds are started and adopted at fixed numbers of the group's samples, in arrival order. An adoption rebuilds a
-    sensor's state at that sensor's next sample, so that a large fleet does not pause; lean sensors, which are many,
-    go on from the state they have.
+    Rounds are started and adopted at fixed numbers of the group's samples, in arrival order. Sensors go on
+    from the state they have: to rebuild those of a large fleet is a pause, and finds no more faults (measured).
     """
 
     def __init__(self, group: Group, arrays: SlotArrays, trainer: Trainer, sensors: Sequence[str | None]) -> None:
@@ -254,7 +249,7 @@ class SharedLearner(Learner):
         self._sensors = sensors  # by slot
         self.common = shared_arrays(lstm_shape(arrays.forecast.shape[1], group))
         self._round: Future[Round] | None = None
-        self._pool, self._rebuilds = PROFILES[group.profile].pool, PROFILES[group.profile].rebuilds
+        self._pool = PROFILES[group.profile].pool
         self._keys = np.zeros(0, np.uint64)  # (S,) of the names, evenly spread
         self._begun = 0  # sensors with a sample
 
@@ -270,7 +265,7 @@ class SharedLearner(Learner):
         return min(marks) - int(c.total[0]) if marks else None
 
     def before(self, slots: NDArray[np.int32]) -> None:
-        """Adopt the round that is due; rebuild the states that still belong to older weights."""
+        """Adopt the round that is due; note which sensors go on with newer weights than before."""
         c, a = self.common, self._arrays
         if c.adopt_at[0] == c.total[0]:
             c.adopt_at[0] = -1
@@ -282,9 +277,6 @@ class SharedLearner(Learner):
         found = np.empty(len(slots), np.int32)
         old, fresh = outdated(slots, a.generation, int(c.generation[0]), a.count, found)
         self._begun += fresh
-        for slot in found[:old].tolist() if self._rebuilds else ():
-            if a.count[slot] > 0:
-                self.rebuild(slot)
         a.generation[found[:old]] = c.generation[0]
 
     def after(self, slots: NDArray[np.int32]) -> None:
@@ -334,10 +326,6 @@ class SharedLearner(Learner):
     def resume(self, slot: int) -> None:
         """Nothing is under way for a single sensor."""
         self._begun += int(self._arrays.count[slot] > 0)
-
-    def _weights_of(self, slot: int) -> NDArray[np.float32]:  # noqa: ARG002 - shared by all slots
-        shared: NDArray[np.float32] = self.weights[0]
-        return shared
 
     def _ready(self) -> list[int]:
         """The rows whose windows train: the next ones by sensor name, for rows are others after a restart.

@@ -35,14 +35,13 @@ class Sizes(NamedTuple):
     points: int  # of one look
     history: int  # samples to train on at most
     pool: int  # sensors whose windows train shared weights
-    rebuilds: bool  # whether the state is made anew when weights are
 
 
 # A lean sensor has no memory of what it has seen, which takes most room and time; its day is a single wave, and its
 # histograms end where a lean sensor's statistics hardly ever come.
 PROFILES = {
-    "full": Sizes(CALIBRATED, BINS, QUARANTINE, TERMS, LOOKS, POINTS, 2**31, 64, True),
-    "lean": Sizes(LEAN, 52, 8, 3, 0, 0, 32, 512, False),
+    "full": Sizes(CALIBRATED, BINS, QUARANTINE, TERMS, LOOKS, POINTS, 2**31, 64),
+    "lean": Sizes(LEAN, 52, 8, 3, 0, 0, 32, 512),
 }
 
 
