@@ -69,7 +69,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_report_to_serializable() -> Generator[None, Any, Any]:
     """Let what a test has logged pass between processes though it be no Unicode: half a surrogate pair becomes `?`."""
     report = yield
-    return json.loads(json.dumps(report, ensure_ascii=False).encode("utf-8", "replace"))
+    return _encodable(report)
+
+
+def _encodable(value: Any) -> Any:
+    """The same, of the same types, with every text in it such as UTF-8 can have."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(one) for key, one in value.items()}
+    return type(value)(map(_encodable, value)) if type(value) in (list, tuple) else value
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
