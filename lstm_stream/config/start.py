@@ -28,8 +28,6 @@ class Start(NamedTuple):
 
 def read_start(path: Path) -> Start:
     """The weights in a .safetensors file. Raises ValueError that says what is wrong; what would be right."""
-    from lstm_stream.lstm.interchange import load
-
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
@@ -39,19 +37,21 @@ def read_start(path: Path) -> Start:
     if len(content) > LARGEST:
         raise ValueError(f"{str(path)!r} is longer than {LARGEST >> 20} MiB; {OTHERS}")
     try:
-        shape, weights = load(content)
+        return _start(content)
     except ValueError as error:
         reason = str(error).replace("; ", ", ")  # what comes after a semicolon is advice
         raise ValueError(f"{str(path)!r} holds no weights that can be used: {reason}; {OTHERS}") from None
-    return Start(shape, weights.tobytes())
 
 
 def shipped(cell: str, hidden: int, channels: int) -> Start | None:
     """The package's own weights for such sensors (docs/pretraining.md says how they were made); None without any."""
+    file = files("lstm_stream") / "weights" / f"{cell}-{hidden}-{channels}.safetensors"
+    return _start(file.read_bytes()) if file.is_file() else None
+
+
+def _start(content: bytes) -> Start:
+    """What is in a .safetensors file. Raises ValueError."""
     from lstm_stream.lstm.interchange import load
 
-    file = files("lstm_stream") / "weights" / f"{cell}-{hidden}-{channels}.safetensors"
-    if not file.is_file():
-        return None
-    shape, weights = load(file.read_bytes())
+    shape, weights = load(content)
     return Start(shape, weights.tobytes())

@@ -42,7 +42,7 @@ class Detector:
         self._rules = line.Rules(votes, group.false_alarms, group.accept_after, group.warmup)
         self._state = state_of(self.arrays)
         self._seen = np.zeros(0, np.int32)  # (S,) for `waves`
-        self._initial, self.misfit = start.fresh(shape, group.model), start.misfit(shape, group.model)
+        self._initial, self.misfit = start.fresh(shape, group.model)
         self.learner = Learner(group, self.arrays, trainer)
         if group.model.weights == "shared":
             self.learner = SharedLearner(group, self.arrays, trainer, self.sensors)

@@ -6,7 +6,7 @@ trainer thread computes and the line goes on; only a round that is overdue makes
 
             count = n                        count = n + lag
     ──────────┬────────────────────────────────┬──────────▶ samples
-        snapshot ──▶ trainer: train, compare ──▶ adopt the better weights, rebuild the state
+        snapshot ──▶ trainer: train, compare ──▶ adopt the better weights; own ones: rebuild the state
 """
 
 from __future__ import annotations
@@ -90,18 +90,6 @@ def starting(slot: I4, adopt_at: I8, count: I8, is_open: NDArray[np.bool_], ever
             found[n] = row
             n += 1
     return n
-
-
-@kernel
-def outdated(slot: I4, generation: I4, current: int, count: I8, found: I4) -> tuple[int, int]:
-    """The slots whose state belongs to older weights; returned is also how many of all await their first sample."""
-    n, fresh = 0, 0
-    for row in slot:
-        fresh += count[row] == 0
-        if generation[row] != current:
-            found[n] = row
-            n += 1
-    return n, fresh
 
 
 def train(job: Job) -> Round:
@@ -265,7 +253,7 @@ class SharedLearner(Learner):
         return min(marks) - int(c.total[0]) if marks else None
 
     def before(self, slots: NDArray[np.int32]) -> None:
-        """Adopt the round that is due; note which sensors go on with newer weights than before."""
+        """Adopt the round that is due; these sensors go on with the weights that there are now."""
         c, a = self.common, self._arrays
         if c.adopt_at[0] == c.total[0]:
             c.adopt_at[0] = -1
@@ -274,10 +262,8 @@ class SharedLearner(Learner):
                 c.weights[0] = c.challenger[0]
                 c.generation[0] += 1
             c.settled[0] = OPEN
-        found = np.empty(len(slots), np.int32)
-        old, fresh = outdated(slots, a.generation, int(c.generation[0]), a.count, found)
-        self._begun += fresh
-        a.generation[found[:old]] = c.generation[0]
+        self._begun += int(np.count_nonzero(a.count[slots] == 0))
+        a.generation[slots] = c.generation[0]
 
     def after(self, slots: NDArray[np.int32]) -> None:
         """Count the samples; start a round where one is due."""

@@ -10,20 +10,18 @@ from lstm_stream.lstm import params
 from lstm_stream.lstm.params import Shape
 
 
-def fresh(shape: Shape, model: Model) -> NDArray[np.float32]:
-    """(P,): those that the model starts from, where they are of this shape, else random ones."""
-    start = model.start(shape.outputs)
-    if start is None or start.shape != shape:
-        return params.initial(shape, model.seed)
-    return np.frombuffer(start.weights, np.float32)
+def fresh(shape: Shape, model: Model) -> tuple[NDArray[np.float32], str | None]:
+    """(P,): those that the model starts from, where they are of this shape, else random ones.
 
-
-def misfit(shape: Shape, model: Model) -> str | None:
-    """Why the weights to start from are of no use to sensors of this shape; None where they are, or none are given."""
+    And why those that the model names are of no use; None where they are, or none are named.
+    """
     start = model.start(shape.outputs)
-    if start is None or start.shape == shape:
-        return None
-    return f"{model.start_from} was made for {_described(start.shape)}; these sensors have {_described(shape)}"
+    if start is None:
+        return params.initial(shape, model.seed), None
+    if start.shape == shape:
+        return np.frombuffer(start.weights, np.float32), None
+    misfit = f"{model.start_from} was made for {_described(start.shape)}; these sensors have {_described(shape)}"
+    return params.initial(shape, model.seed), misfit
 
 
 def _described(shape: Shape) -> str:

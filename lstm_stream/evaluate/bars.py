@@ -6,7 +6,7 @@ Needs matplotlib (extra `plot`); in the style of outputs/plot.py, and as determi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.style
@@ -28,19 +28,23 @@ ROOM = 1.75  # of the longest bar, for its number
 def draw(path: Path, report: ablation.Report) -> None:
     """Bars of the differences from the whole detector. Raises OSError."""
     shown = [name for name, value in report.whole._asdict().items() if math.isfinite(value)]
-    height = HEADER + ROW * len(report.rows) + FOOTER
+    legend = {"worse without it: the part is worth having": EXPECTED, "better without it": ALARM}
     with matplotlib.style.context(["default", STYLE]):
-        figure = Figure(figsize=(WIDTH, height))
-        figure.text(0.02, 1 - 0.35 / height, tables.ablation_title(report), fontsize=12, fontweight="bold")
-        handles = [
-            Patch(color=EXPECTED, label="worse without it: the part is worth having"),
-            Patch(color=ALARM, label="better without it"),
-        ]
-        place = (0.02, 1 - 0.75 / height)
-        figure.legend(handles=handles, loc="center left", bbox_to_anchor=place, ncols=2, frameon=False, fontsize=8.5)
+        figure = _figure(ROW * len(report.rows), tables.ablation_title(report), legend)
         for number, (name, axes) in enumerate(zip(shown, _panels(figure, len(shown)), strict=True)):
             _panel(axes, report, name, labelled=number == 0)
         save(figure, path)
+
+
+def _figure(rows: float, title: str, legend: Mapping[str, str]) -> Figure:
+    """Room for rows of that height together, below a title and what the colours mean."""
+    height = HEADER + rows + FOOTER
+    figure = Figure(figsize=(WIDTH, height))
+    figure.text(0.02, 1 - 0.35 / height, title, fontsize=12, fontweight="bold")
+    handles = [Patch(color=color, label=name) for name, color in legend.items()]
+    place, many = (0.02, 1 - 0.75 / height), len(legend)
+    figure.legend(handles=handles, loc="center left", bbox_to_anchor=place, ncols=many, frameon=False, fontsize=8.5)
+    return figure
 
 
 def _panels(figure: Figure, count: int) -> Iterator[Axes]:
@@ -88,13 +92,8 @@ Measure = tuple[str, Callable[[float], str], list[list[float]]]  # title, number
 def draw_start(path: Path, report: start.Report) -> None:
     """Losses, faults found and false alarms of the first days, from random weights and from these. Raises OSError."""
     rows = tables.start_rows(report)
-    height = HEADER + THICK * len(rows) + FOOTER
     with matplotlib.style.context(["default", STYLE]):
-        figure = Figure(figsize=(WIDTH, height))
-        figure.text(0.02, 1 - 0.35 / height, tables.start_title(report), fontsize=12, fontweight="bold")
-        handles = [Patch(color=color, label=name) for name, color in STARTS.items()]
-        place = (0.02, 1 - 0.75 / height)
-        figure.legend(handles=handles, loc="center left", bbox_to_anchor=place, ncols=3, frameon=False, fontsize=8.5)
+        figure = _figure(THICK * len(rows), tables.start_title(report), STARTS)
         measures = _measures(report, rows)
         for number, (measure, axes) in enumerate(zip(measures, _panels(figure, len(measures)), strict=True)):
             _grouped(axes, measure)

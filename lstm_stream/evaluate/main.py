@@ -96,7 +96,7 @@ def _faults(args: argparse.Namespace, group: Group) -> Done:
             faults.with_budget(group, budget)
         except ValueError as error:
             args.error(f"argument --budget: {budget!r} {error}")
-    files = nab.load(Path(args.nab))[0] if args.nab else []
+    files = _files(args)
     report = faults.evaluate(_fleets(args), budgets, group, processes(args.jobs), files)
 
     def draw(path: Path) -> None:
@@ -108,7 +108,7 @@ def _faults(args: argparse.Namespace, group: Group) -> Done:
 
 
 def _ablation(args: argparse.Namespace, group: Group) -> Done:
-    files = nab.load(Path(args.nab))[0] if args.nab else []
+    files = _files(args)
     runs = skab.load(Path(args.skab)) if args.skab else []
     data = ablation.Data(_fleets(args), files, runs)
     report = ablation.evaluate(data, group, processes(args.jobs))
@@ -133,7 +133,7 @@ def _learning(args: argparse.Namespace, group: Group) -> Done:
 
 
 def _start(args: argparse.Namespace, group: Group) -> Done:
-    files = nab.load(Path(args.nab))[0] if args.nab else []
+    files = _files(args)
     report = start.evaluate(_fleets(args), group, processes(args.jobs), files)
 
     def draw(path: Path) -> None:
@@ -142,6 +142,11 @@ def _start(args: argparse.Namespace, group: Group) -> Done:
         bars.draw_start(path, report)
 
     return Done(tables.start_text(report), start.to_dict(report), draw)
+
+
+def _files(args: argparse.Namespace) -> list[nab.File]:
+    """The streams of NAB that are to be measured on as well."""
+    return nab.load(Path(args.nab))[0] if args.nab else []
 
 
 def _fleets(args: argparse.Namespace) -> Fleets:

@@ -41,7 +41,7 @@ class Assembly:
         groups: Collection[str] | None = None,
     ) -> None:
         self._decoder = Decoder(sources, limits, groups)
-        self._fast = Fast(sources, limits)
+        self._fast = Fast(sources, limits, self._decoder.target)
         self._clock = clock
         self._counters = Counters(limits.sensors)
         self._join = Join(limits.sensors)

@@ -85,7 +85,7 @@ class Decoder:
         return seen
 
     def _explain(self, message: Message, seen: Explanation) -> None:
-        target = self._target(message.topic)
+        target = self.target(message.topic)
         if isinstance(target, Rejection):
             seen.rejections.append(target)
             return
@@ -179,7 +179,8 @@ class Decoder:
         group = target.group or target.route.groups.of(target.levels, item.names)
         return Reading(sensor, group, time, values, timed, message.retain)
 
-    def _target(self, topic: str) -> Target | Rejection:
+    def target(self, topic: str) -> Target | Rejection:
+        """Where the messages of a topic go, or why nowhere."""
         return (self._remembered if len(topic) <= _LONGEST_REMEMBERED else self._find)(topic)
 
     def _internal(self, error: Exception, message: Message) -> Rejection:

@@ -17,9 +17,9 @@ Rules:
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +31,7 @@ from lstm_stream.ingest.decoder import Explanation
 from lstm_stream.ingest.formats.text import trimmed
 from lstm_stream.ingest.formats.value import CHANNEL
 from lstm_stream.ingest.index import TopicIndex
-from lstm_stream.ingest.routes import Routes, Target
+from lstm_stream.ingest.routes import Target
 from lstm_stream.ingest.scan import scan
 from lstm_stream.ingest.shapes import Shape, of_object, plain, table
 from lstm_stream.records import Chunk, Message, Reading, Rejection, Rows
@@ -40,7 +40,6 @@ _log = logging.getLogger(__name__)
 
 _TRIES = 8  # messages that a topic has to show what its messages look like, beyond what is known
 _MOST_SHAPES = 4096
-_REMEMBERED = 4096  # topics whose routes are at hand
 _LONGEST_TOPIC = 256  # bytes
 _TOPICS_A_SENSOR = 4  # that are remembered, on average
 
@@ -61,9 +60,10 @@ class _Part(NamedTuple):
 class Fast:
     """Reads what it can, and learns. Not thread-safe."""
 
-    def __init__(self, sources: Sequence[Source], limits: Limits) -> None:
+    def __init__(self, sources: Sequence[Source], limits: Limits, find: Callable[[str], Target | Rejection]) -> None:
+        """`find` is the decoder's, which remembers topics."""
         self._limits = limits
-        self._find = lru_cache(_REMEMBERED)(Routes(sources, limits).find)
+        self._find = find
         self._eligible = {id(source) for source in sources if _is_eligible(source)}
         self._sources = sources  # keeps the ids above alive
         self._index = TopicIndex(_TOPICS_A_SENSOR * limits.sensors)

@@ -13,7 +13,7 @@ from lstm_stream.config import Source
 from lstm_stream.recording import RecordingError, read
 from lstm_stream.records import Reading
 
-LENGTH = 400  # rows of a piece: the beginning of a sensor, which hardly an alarm disturbs
+LENGTH = 400  # rows of a piece: the beginning of a sensor, in which no alarm is let open
 SHORTEST = 64  # rows of the last piece of a stream
 
 
