@@ -26,7 +26,7 @@ from lstm_stream.ingest.warming import warm
 from lstm_stream.outputs.events import to_json, topic_for
 from lstm_stream.outputs.health import Health, Status
 from lstm_stream.outputs.metrics import Intake, Metrics
-from lstm_stream.outputs.web import WebServer
+from lstm_stream.outputs.web.server import WebServer
 from lstm_stream.records import Event, Packed, Reading
 from lstm_stream.reporting import Reporter
 from lstm_stream.service import Observer, Service

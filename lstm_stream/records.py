@@ -262,3 +262,43 @@ class Packed(NamedTuple):
     channels: tuple[str, ...]
     signature: str
     state: bytes
+
+
+Verb = Literal["acknowledge", "normal", "accept", "pause", "resume", "rollback", "forget", "undo"]
+
+
+class Command(NamedTuple):
+    """What a person asks of the line. It is kept like a message, so that a restart repeats it at the same place."""
+
+    id: str
+    verb: Verb
+    group: str
+    sensor: str  # empty: all of the group
+    by: str  # who
+    at: float  # unix s, wall clock
+    argument: str = ""  # of acknowledge and normal: the event's id; of rollback: the generation; of undo: the command
+    comment: str = ""
+    weights: bytes = b""  # of rollback: float32, as the state keeps them
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What became of a command; `text` is a sentence for the person."""
+
+    ok: bool
+    text: str
+    events: tuple[Event, ...] = ()
+
+
+class Adoption(NamedTuple):
+    """How a round of training ended. `weights` (P,) float32 where they were adopted, else None."""
+
+    group: str
+    sensor: str  # empty: the group's shared weights
+    channels: tuple[str, ...]
+    generation: int  # in force afterwards
+    result: str  # adopted | rejected | late | failed | rollback
+    champion: float  # held-back loss
+    challenger: float
+    seconds: float
+    weights: NDArray[np.float32] | None

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from lstm_stream.config import Web
-from lstm_stream.outputs import web
 from lstm_stream.outputs.metrics import Metrics
-from lstm_stream.outputs.web import Health, Status, WebServer
+from lstm_stream.outputs.web import server as web
+from lstm_stream.outputs.web.server import Health, Status, WebServer
 from lstm_stream.records import Event
 
 ALARM = Event("1", "pump-7", "pumps", "opened", "level", "bearing is 4.1 too high", 1795243666.0, None, 7.25, 3.5, 0)

@@ -22,8 +22,8 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lstm_stream.config import Web
-from lstm_stream.outputs import page
 from lstm_stream.outputs.health import Health, Status
+from lstm_stream.outputs.web import page
 
 __all__ = ["Health", "Status", "WebServer"]
 

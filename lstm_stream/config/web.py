@@ -1,0 +1,18 @@
+"""Metrics, health and the status page."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from lstm_stream.config.section import Section
+from lstm_stream.config.values import Host
+
+
+class Web(Section):
+    """Metrics, health and the status page."""
+
+    enabled: bool = Field(default=True, description="Serve metrics, health and the status page over HTTP.")
+    host: Host = Field(
+        default="127.0.0.1", description="Address to listen on. 0.0.0.0: all of the machine's, open to its network."
+    )
+    port: int = Field(default=9108, ge=0, le=65535, description="TCP port to listen on. 0: any free one.")

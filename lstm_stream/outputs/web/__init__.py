@@ -1,0 +1,1 @@
+"""The web side: metrics, health, the API and the status page."""
