@@ -17,17 +17,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from lstm_stream.detect.fleet import Fleet, Outcome
 from lstm_stream.detect.presence import Presences
 from lstm_stream.detect.retraining import Round
-from lstm_stream.records import Chunk, Decoded, Event, Message, Packed, Reading, Reason, Rejection
+from lstm_stream.records import Chunk, Command, Decoded, Event, Message, Packed, Reading, Reason, Rejection, Reply
 
 log = logging.getLogger(__name__)
 
-IDLE = 0.5  # s that a turn waits for messages
+T = TypeVar("T")
+
+IDLE = 0.1  # s that a turn waits for messages, and others for an answer
 UPKEEP = 1.0  # s between looks at silences and counts
 MOST_OFFLINE = 1_000_000  # devices
 RECENT = 64  # latest samples that make the data clock
@@ -142,7 +146,8 @@ class DataClock:
 class Service:
     """The loop over its parts. `save` stores packed sensors and raises OSError-like errors it does not handle.
 
-    `held` gives the readings that the decoder held back until now; told true, all of them.
+    `held` gives the readings that the decoder held back until now; told true, all of them. `apply` is how the fleet
+    obeys a command.
     """
 
     def __init__(
@@ -158,6 +163,7 @@ class Service:
         observers: Sequence[Observer] = (),
         monotonic: Callable[[], float] = time.monotonic,
         held: Callable[[bool], list[Reading]] | None = None,
+        apply: Callable[[Command], Reply] | None = None,
     ) -> None:
         self._inbox = inbox
         self._decoder = decoder
@@ -170,29 +176,72 @@ class Service:
         self._observers = observers
         self._monotonic = monotonic
         self._held = held
+        self._apply = apply
+        self._asked: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._clock = DataClock(monotonic)
         self._presences = Presences(MOST_OFFLINE)
         self._stopping = threading.Event()
-        self._listening = False
+        self._listening = self._ended = False
         self._upkeep_at = self._saved_at = self.turned_at = monotonic()
 
     def stop(self) -> None:
         """Ask the loop to end; safe from signal handlers and other threads, and more than once."""
         self._stopping.set()
 
+    def ask(self, work: Callable[[], T]) -> Future[T]:
+        """Let the worker do something between two turns, soon. From any thread; cancelled where the loop has ended."""
+        future: Future[T] = Future()
+        self._asked.append((future, work))
+        if self._ended:
+            self._refuse()
+        return future
+
+    def command(self, command: Command) -> Future[Reply]:
+        """Let the fleet obey a person, between two turns. From any thread."""
+        return self.ask(partial(self._obey, command))
+
     def run(self) -> None:
         """Until `stop`; then stop the intake, finish what was taken, and save."""
         self._fleet.listen_from(math.inf)
         while not self._stopping.is_set():
             self._turn(self._inbox.take(self._batch, IDLE))
+            self._answer()
             self._upkeep()
         log.info("stopping: no more messages are taken, what is here is finished")
         self._session.stop_intake()
         while messages := self._inbox.take(self._batch, 0.0):
             self._turn(messages)
+        self._answer()
         self._release(final=True)
         self._look_after()
         self.save()
+        self._ended = True
+        self._refuse()
+
+    # --- what others ask
+
+    def _answer(self) -> None:
+        while self._asked:
+            future, work = self._asked.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(work())
+            except Exception as error:
+                future.set_exception(error)
+
+    def _refuse(self) -> None:
+        while self._asked:
+            self._asked.popleft()[0].cancel()
+
+    def _obey(self, command: Command) -> Reply:
+        if self._apply is None:
+            return Reply(False, "this daemon takes no commands")
+        reply = self._apply(command)
+        log.info("%s by %s: %s", command.verb, command.by, reply.text)
+        if reply.events:
+            self._pass(Turn([], outcome=Outcome(events=list(reply.events))), publish=self._tell)
+        return reply
 
     # --- a turn
 

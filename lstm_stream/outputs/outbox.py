@@ -1,0 +1,133 @@
+"""Events on their way to the sinks: what each still has to be told, in order, until it confirms it.
+
+    worker: write(events) -> letters -> kept by the shelf, in the turn's own transaction -> post(letters)
+    courier of a sink:       wait -> pending -> send -> done
+
+Rules:
+1. A letter leaves the shelf when its sink has confirmed it: what a restart finds there is sent, again perhaps, under
+   the same event id.
+2. Memory is bounded: of more than `limit` letters that wait for one sink the oldest are dropped and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import NamedTuple, Protocol
+
+from lstm_stream.records import Event
+
+_log = logging.getLogger(__name__)
+
+LIMIT = 50_000  # letters that wait for one sink
+
+
+class Letter(NamedTuple):
+    """An event as it is sent. `seq` numbers letters in the order in which their events were made, over restarts."""
+
+    seq: int
+    event: Event
+    payload: bytes
+    topic: str
+
+
+class Shelf(Protocol):
+    """Where letters are safe over a restart."""
+
+    def delivered(self, sink: str, seqs: Sequence[int]) -> None:
+        """A sink has confirmed them. Never raises."""
+        ...
+
+
+class Outbox:
+    """The letters of all sinks. `render` gives an event's topic and payload. Thread-safe."""
+
+    def __init__(
+        self,
+        sinks: Sequence[str],
+        render: Callable[[Event], tuple[str, bytes]],
+        shelf: Shelf | None = None,
+        limit: int = LIMIT,
+    ) -> None:
+        self.sinks = tuple(sinks)
+        self.dropped = 0  # letters lost to the limit
+        self._render = render
+        self._shelf = shelf
+        self._limit = limit
+        self._waiting: dict[str, deque[Letter]] = {sink: deque() for sink in sinks}
+        self._changed = threading.Condition()
+        self._seq = 0
+
+    def __len__(self) -> int:
+        """Letters that wait for the sink that has most."""
+        return max(map(len, self._waiting.values()), default=0)
+
+    def restore(self, sink: str, letters: Iterable[Letter], seq: int) -> None:
+        """Take up what the shelf kept for a sink, and number on after `seq`."""
+        with self._changed:
+            self._waiting[sink].extend(letters)
+            self._seq = max(self._seq, seq)
+
+    def write(self, events: Iterable[Event]) -> list[Letter]:
+        """Letters for these events, not posted yet. By the worker alone."""
+        letters = []
+        for event in events:
+            topic, payload = self._render(event)
+            self._seq += 1
+            letters.append(Letter(self._seq, event, payload, topic))
+        return letters
+
+    def post(self, letters: Sequence[Letter]) -> None:
+        """Let every sink have them."""
+        if not letters:
+            return
+        with self._changed:
+            for sink, waiting in self._waiting.items():
+                waiting.extend(letters)
+                self._bound(sink, waiting)
+            self._changed.notify_all()
+
+    def wait(self, sink: str, timeout: float) -> bool:
+        """Wait until a sink has letters, at most `timeout` s. Whether it has some."""
+        with self._changed:
+            return bool(self._changed.wait_for(lambda: self._waiting[sink], timeout))
+
+    def wait_empty(self, sink: str, timeout: float) -> bool:
+        """Wait until a sink has confirmed all there is, at most `timeout` s. Whether it has."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting[sink], timeout)
+
+    def pending(self, sink: str, limit: int) -> list[Letter]:
+        """The oldest letters that a sink has not confirmed."""
+        with self._changed:
+            return list(islice(self._waiting[sink], limit))
+
+    def done(self, sink: str, letters: Sequence[Letter]) -> None:
+        """A sink has confirmed these."""
+        if not letters:
+            return
+        told = {letter.seq for letter in letters}
+        if self._shelf is not None:
+            self._shelf.delivered(sink, sorted(told))
+        with self._changed:
+            waiting = self._waiting[sink]
+            while waiting and waiting[0].seq in told:
+                told.discard(waiting.popleft().seq)
+            if told:
+                kept = [letter for letter in waiting if letter.seq not in told]
+                waiting.clear()
+                waiting.extend(kept)
+            self._changed.notify_all()
+
+    def _bound(self, sink: str, waiting: deque[Letter]) -> None:
+        lost = [waiting.popleft() for _ in range(len(waiting) - self._limit)]
+        if not lost:
+            return
+        if not self.dropped:
+            _log.error("more than %d events wait for %s; the oldest are dropped from now on", self._limit, sink)
+        self.dropped += len(lost)
+        if self._shelf is not None:
+            self._shelf.delivered(sink, [letter.seq for letter in lost])
