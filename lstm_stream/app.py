@@ -89,6 +89,8 @@ class App:
         Raises StateError, SetupError or OSError with a clear sentence.
         """
         self.metrics.watch(self._intake)
+        self.metrics.watch_health(self.health)
+        self.metrics.reloaded(True, time.time())
         logging.getLogger("lstm_stream").addHandler(self.metrics.log_handler())
         warm_kernels()
         self._trainer.open()

@@ -58,9 +58,10 @@ class Reporter:
 
     def _measure(self, turn: Turn, now: float) -> None:
         m = self._metrics
-        m.batch(_arrivals(turn), turn.samples, now)
-        fast = sum(map(len, turn.decoded.rows))
-        m.decoded(fast, turn.size - fast)
+        arrivals, fast = _arrivals(turn), sum(map(len, turn.decoded.rows))
+        m.batch(arrivals, turn.samples, now)
+        m.waited(now - sum(turn.seconds.values()) - arrivals)
+        m.decoded(fast, turn.size - fast, fast + len(turn.decoded.readings))
         m.rejected(turn.rejections)
         m.events(turn.outcome.events)
         for stage, seconds in turn.seconds.items():
@@ -84,7 +85,7 @@ class Reporter:
         self._metrics.fleet(sensors, sensors["alarmed"] + sensors["silent"], self._limit)
         for r in rounds:
             self.tally.retrains[r.result] += 1
-            self._metrics.retrained(r.result, r.seconds, now)
+            self._metrics.retrained(r.result, r.seconds, now, r.champion, r.challenger)
 
     def on_save(self, seconds: float, error: str | None) -> None:
         """Take over whether the state is safe."""

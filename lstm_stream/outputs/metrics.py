@@ -11,31 +11,50 @@ import logging
 import platform
 import threading
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
-from typing import Literal, NamedTuple
+from math import isfinite
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import Counter, Gauge, Histogram, Info, ProcessCollector, Summary
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
+from lstm_stream.config import Group
+from lstm_stream.outputs.health import Health
 from lstm_stream.outputs.histogram import BatchHistogram
-from lstm_stream.records import Event, Reason, Rejection, View
+from lstm_stream.outputs.scraped import (
+    LEVELS,
+    CountingHandler,
+    HealthCollector,
+    IntakeCollector,
+    OutboxCollector,
+    Registry,
+)
+from lstm_stream.outputs.scraped import Intake as Intake
+from lstm_stream.outputs.scraped import Outgoing as Outgoing
+from lstm_stream.records import Event, Reason, Rejection, Verb, View
 
 PublishResult = Literal["ok", "failed"]
 
 STAGES = ("decode", "detect", "publish")
 SENSOR_STATES = ("warming", "watching", "alarmed", "silent")
 _RETRAIN_RESULTS = ("adopted", "rejected", "late", "failed")
+_WEIGHTS = ("champion", "challenger")
 _PUBLISH_RESULTS: tuple[PublishResult, ...] = ("ok", "failed")
 _VIEWS = tuple(view.name.lower() for view in View if view)
 _OPENMETRICS = "application/openmetrics-text"
-_LEVELS = ("debug", "info", "warning", "error", "critical")
 _DISCONNECT_REASONS = 20  # distinct ones kept apart; the rest is "other"
+_UNREADABLE = (
+    Reason.TOO_LARGE,
+    Reason.TOO_DEEP,
+    Reason.MALFORMED,
+    Reason.NO_CHANNELS,
+    Reason.BAD_TIMESTAMP,
+    Reason.BAD_SENSOR,
+    Reason.UNSUPPORTED,
+)
 
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _LAG = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 6 * 3600, 86400, 7 * 86400)
@@ -45,31 +64,38 @@ _SCORE = (0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8, 10, 15, 20)
 _WORK = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
-class Intake(NamedTuple):
-    """What is read at the instant of a scrape, of the network side above all; the three counts only ever rise."""
-
-    connected: bool
-    received: int  # messages since the start
-    dropped: int  # of them lost because the queue was full
-    queued: int
-    capacity: int
-    forgotten: int = 0  # sensors that were removed
-
-
 class Metrics:
     """The registry and one method for each thing the line does to it. `groups` are those of the configuration."""
 
-    def __init__(self, version: str, groups: Iterable[str] = ()) -> None:
-        self.registry = _Registry(auto_describe=True)
+    def __init__(self, version: str, groups: Mapping[str, Group] | None = None) -> None:
+        self.registry = Registry(auto_describe=True)
         self._lock = threading.Lock()
         self._disconnects: set[str] = set()
-        self._build(version, groups)
+        self._build(version)
+        self.configured(groups or {})
+
+    def configured(self, groups: Mapping[str, Group]) -> None:
+        """These are the groups from now on."""
+        self._models.clear()
+        for name, group in groups.items():
+            model, learning = group.model, "on" if group.retraining.enabled else "off"
+            self._models.labels(name, model.cell, str(model.hidden), model.weights, group.profile, learning).set(1)
+        for name, view in product(groups, _VIEWS):
+            self._anomalies.labels(name, view)  # a series that starts at 0 shows its first increase
 
     # -- what the line reports ---------------------------------------------------------------------------------
 
     def watch(self, read: Callable[[], Intake]) -> None:
         """Read connection and queue through `read` at every scrape. It must not block."""
         self._intake.read = read
+
+    def watch_health(self, read: Callable[[], Health]) -> None:
+        """Read how the daemon is through `read` at every scrape. It must not block."""
+        self._health.read = read
+
+    def watch_outbox(self, read: Callable[[], Outgoing]) -> None:
+        """Read what waits for the sinks through `read` at every scrape. It must not block."""
+        self._outbox.read = read
 
     def disconnected(self, reason: str) -> None:
         """The broker's connection was lost. Beyond 20 distinct reasons they count as `other`."""
@@ -87,10 +113,15 @@ class Metrics:
             self._last_message.set(float(arrivals.max()))
             self._latency.observe(np.maximum(now - arrivals, 0.0))
 
-    def decoded(self, fast: int, slow: int) -> None:
-        """So many messages were read by the compiled reader, and so many one by one."""
+    def waited(self, seconds: NDArray[np.float64]) -> None:
+        """Messages (K,) lay in the queue for so long."""
+        self._queue_wait.observe(np.maximum(seconds, 0.0))
+
+    def decoded(self, fast: int, slow: int, samples: int = 0) -> None:
+        """So many messages were read by the compiled reader, and so many one by one; the samples they held."""
         self._decoded["fast"].inc(fast)
         self._decoded["slow"].inc(slow)
+        self._samples_received.inc(samples)
 
     def lag(self, seconds: NDArray[np.float64]) -> None:
         """Arrival minus the sample's own time, (M,), of samples that carry one. From the future counts as 0."""
@@ -100,6 +131,8 @@ class Metrics:
         """These were not scored, each for its reason."""
         for reason, count in Tally(rejection.reason for rejection in rejections).items():
             self._rejections[reason].inc(count)
+            if reason in self._unreadable:
+                self._unreadable[reason].inc(count)
 
     def scores(self, score: NDArray[np.float64]) -> None:
         """The scores (M,) of samples whose sensor is past its warm-up."""
@@ -122,14 +155,31 @@ class Metrics:
             if event.state == "opened":
                 self._anomalies.labels(event.group, event.view).inc()
 
-    def published(self, result: PublishResult, count: int = 1) -> None:
-        """So many events were handed to the broker's session, or could not be."""
-        self._published[result].inc(count)
+    def published(self, result: PublishResult, count: int = 1, sink: str = "mqtt") -> None:
+        """A sink took so many events, or did not."""
+        self._published.labels(sink, result).inc(count)
 
-    def retrained(self, result: str, seconds: float, now: float) -> None:
-        """A round ended as `adopted`, `rejected` (both a success of the trainer), `late` or `failed`."""
+    def sinks(self, names: Iterable[str]) -> None:
+        """These are the sinks: their counters start at 0."""
+        for sink, result in product(names, _PUBLISH_RESULTS):
+            self._published.labels(sink, result)
+
+    def command(self, verb: str, ok: bool) -> None:
+        """A person's command was obeyed, or refused. The verb is one of `records.Verb`."""
+        self._commands.labels(verb, "ok" if ok else "refused").inc()
+
+    def retrained(
+        self, result: str, seconds: float, now: float, champion: float = np.nan, challenger: float = np.nan
+    ) -> None:
+        """A round ended as `adopted`, `rejected` (both a success of the trainer), `late` or `failed`.
+
+        `champion` and `challenger` are the losses on held-back samples, NaN where there is none.
+        """
         self._retrains[result].inc()
         self._retrain_duration.observe(seconds)
+        for weights, loss in (("champion", champion), ("challenger", challenger)):
+            if isfinite(loss):
+                self._losses[weights].observe(loss)
         if result in ("adopted", "rejected"):
             self._retrain_success.set(now)
 
@@ -142,9 +192,15 @@ class Metrics:
         """The state could not be saved."""
         self._checkpoint_failures.inc()
 
+    def reloaded(self, ok: bool, now: float) -> None:
+        """The configuration was read: it is in force, or was refused and the former one stays."""
+        self._reload_ok.set(ok)
+        if ok:
+            self._reload_success.set(now)
+
     def log_handler(self) -> logging.Handler:
         """A handler that counts log messages by level."""
-        return _CountingHandler(self._log_messages)
+        return CountingHandler(self._log_messages)
 
     # -- what Prometheus reads ---------------------------------------------------------------------------------
 
@@ -156,22 +212,32 @@ class Metrics:
 
     # -- the families, in the order of docs/metrics.md ---------------------------------------------------------
 
-    def _build(self, version: str, groups: Iterable[str]) -> None:
+    def _build(self, version: str) -> None:
         self._build_info(version)
         self._build_line()
-        self._build_decision(groups)
+        self._build_decision()
+        self._build_events()
+        self._build_learning()
         self._build_upkeep()
         ProcessCollector(registry=self.registry)
 
     def _build_info(self, version: str) -> None:
         info = Info("lstm_stream_build", "The program that answers.", registry=self.registry)
         info.info({"version": version, "python": platform.python_version()})
+        self._health = HealthCollector(self.registry)
+        self._reload_ok = self._gauge("config_last_reload_successful", "1 where the latest reading of it succeeded.")
+        self._reload_success = self._gauge(
+            "config_last_reload_success_timestamp_seconds", "When the configuration in force was read."
+        )
 
     def _build_line(self) -> None:
-        self._intake = _IntakeCollector(self.registry)
+        self._intake = IntakeCollector(self.registry)
         self._mqtt_disconnects = self._counter("mqtt_disconnects", "Lost broker connections.", "reason")
         decoded = self._counter("messages_decoded", "Messages decoded, by the way they were.", "path")
         self._decoded = {path: decoded.labels(path) for path in ("fast", "slow")}
+        self._samples_received = self._counter("samples_received", "Samples found in the messages.")
+        unreadable = self._counter("decode_errors", "Messages that could not be read, by reason.", "reason")
+        self._unreadable = {reason: unreadable.labels(reason.value) for reason in _UNREADABLE}
         self._samples_processed = self._counter("samples_processed", "Samples that went through the detector.")
         rejected = self._counter("samples_rejected", "Messages and samples not scored, by reason.", "reason")
         self._rejections = {reason: rejected.labels(reason.value) for reason in Reason}
@@ -179,6 +245,7 @@ class Metrics:
         self._ingest_lag = self._batch_histogram(
             "ingest_lag_seconds", "Arrival of a message minus its sample's own time.", _LAG
         )
+        self._queue_wait = self._batch_histogram("queue_wait_seconds", "Time of a message in the queue.", _LATENCY)
         self._batch_size = self._histogram("batch_size_samples", "Samples taken through the line at once.", _BATCH)
         stage = self._histogram("stage_duration_seconds", "Time a batch spends in a stage.", _STAGE, "stage")
         self._stages = {name: stage.labels(name) for name in STAGES}
@@ -186,34 +253,46 @@ class Metrics:
             "processing_latency_seconds", "From a message's arrival to its verdict.", _LATENCY
         )
 
-    def _build_decision(self, groups: Iterable[str]) -> None:
+    def _build_decision(self) -> None:
         sensors = self._gauge("sensors", "Sensors known, by state.", "state")
         self._sensors = {state: sensors.labels(state) for state in SENSOR_STATES}
         self._sensors_limit = self._gauge("sensors_limit", "Sensors that limits.sensors allows.")
         self._anomalies = self._counter("anomalies", "Alarms opened, by group and leading view.", "group", "view")
-        for group, view in product(groups, _VIEWS):
-            self._anomalies.labels(group, view)  # a series that starts at 0 shows its first increase
         self._anomalies_active = self._gauge("anomalies_active", "Alarms open now.")
         self._scores = self._batch_histogram(
             "anomaly_score_distribution", "Scores, -log10 of the tail probability, of sensors past warm-up.", _SCORE
         )
-        published = self._counter("events_published", "Events handed to the broker's session.", "result")
-        self._published = {result: published.labels(result) for result in _PUBLISH_RESULTS}
 
-    def _build_upkeep(self) -> None:
+    def _build_events(self) -> None:
+        self._published = self._counter("events_published", "Events that a sink took or not.", "sink", "result")
+        self.sinks(["mqtt"])
+        self._outbox = OutboxCollector(self.registry)
+        self._commands = self._counter("commands", "What people asked of the daemon.", "verb", "result")
+        for verb, result in product(get_args(Verb), ("ok", "refused")):
+            self._commands.labels(verb, result)
+
+    def _build_learning(self) -> None:
+        labels = "group", "cell", "hidden", "weights", "profile", "learning"
+        self._models = self._gauge("model_info", "Always 1; the model of a group.", *labels)
         retrains = self._counter("retrains", "Rounds of training, by what became of the weights.", "result")
         self._retrains = {result: retrains.labels(result) for result in _RETRAIN_RESULTS}
         self._retrain_duration = self._histogram("retrain_duration_seconds", "Time of a round of training.", _WORK)
+        losses = Summary(
+            "lstm_stream_retrain_loss", "Mean loss on held-back samples.", ["weights"], registry=self.registry
+        )
+        self._losses = {weights: losses.labels(weights) for weights in _WEIGHTS}
         self._retrain_success = self._gauge(
             "retrain_last_success_timestamp_seconds", "End of the latest round that did not fail."
         )
+
+    def _build_upkeep(self) -> None:
         self._checkpoint_duration = self._histogram("checkpoint_duration_seconds", "Time to save the state.", _WORK)
         self._checkpoint_success = self._gauge(
             "checkpoint_last_success_timestamp_seconds", "When the state was last saved."
         )
         self._checkpoint_failures = self._counter("checkpoint_failures", "Saves of the state that failed.")
         self._log_messages = self._counter("log_messages", "Log messages, by level.", "level")
-        for level in _LEVELS:
+        for level in LEVELS:
             self._log_messages.labels(level)
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
@@ -227,45 +306,3 @@ class Metrics:
 
     def _batch_histogram(self, name: str, documentation: str, bounds: Sequence[float]) -> BatchHistogram:
         return BatchHistogram(f"lstm_stream_{name}", documentation, bounds, self.registry)
-
-
-class _Registry(CollectorRegistry):
-    """Leaves out `_created`, which doubles the series; prometheus_client's own switch is global to the process."""
-
-    def collect(self) -> Iterator[Metric]:
-        for family in super().collect():
-            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
-            yield family
-
-
-class _IntakeCollector(Collector):
-    """The network side, read at the scrape; all zero until somebody watches it."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.read: Callable[[], Intake] = lambda: Intake(False, 0, 0, 0, 0)
-        registry.register(self)
-
-    def collect(self) -> Iterator[Metric]:
-        intake = self.read()
-        yield GaugeMetricFamily("lstm_stream_mqtt_connected", "1 while the broker is there.", intake.connected)
-        yield CounterMetricFamily("lstm_stream_messages_received", "MQTT messages received.", intake.received)
-        yield CounterMetricFamily(
-            "lstm_stream_messages_dropped", "Messages lost because the queue was full.", intake.dropped
-        )
-        yield CounterMetricFamily(
-            "lstm_stream_sensors_forgotten",
-            "Sensors removed after long silence (limits.forget_after).",
-            intake.forgotten,
-        )
-        yield GaugeMetricFamily("lstm_stream_queue_length", "Messages that wait for the worker.", intake.queued)
-        yield GaugeMetricFamily("lstm_stream_queue_capacity", "Messages that may wait (limits.inbox).", intake.capacity)
-
-
-class _CountingHandler(logging.Handler):
-    def __init__(self, counter: Counter) -> None:
-        super().__init__()
-        self._children = {level: counter.labels(level) for level in _LEVELS}
-
-    def emit(self, record: logging.LogRecord) -> None:
-        level = record.levelname.lower()
-        self._children[level if level in self._children else "info"].inc()

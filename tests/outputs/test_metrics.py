@@ -19,8 +19,10 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from lstm_stream.config import Group
+from lstm_stream.outputs.health import Health
 from lstm_stream.outputs.histogram import BatchHistogram
-from lstm_stream.outputs.metrics import Intake, Metrics
+from lstm_stream.outputs.metrics import Intake, Metrics, Outgoing
 from lstm_stream.records import Event, Reason, Rejection
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -30,16 +32,22 @@ OPENED = Event("1", "s", "pumps", "opened", "level", "because", 0.0, None, 5.0, 
 @pytest.fixture
 def metrics() -> Metrics:
     """As the daemon makes them."""
-    return Metrics("1.2.3", groups=["pumps"])
+    return Metrics("1.2.3", groups={"pumps": Group()})
 
 
 @pytest.fixture
 def used(metrics: Metrics) -> Metrics:
     """After a little of everything, so that every family has a series."""
     metrics.watch(lambda: Intake(connected=True, received=12, dropped=2, queued=5, capacity=100))
+    metrics.watch_health(lambda: Health(healthy=True, ready=False, checks={"line": "ok", "broker": "refused"}))
+    metrics.watch_outbox(lambda: Outgoing({"mqtt": 0, "webhook": 4}, dropped=3))
+    metrics.reloaded(True, 90.0)
+    metrics.reloaded(False, 95.0)
+    metrics.sinks(["mqtt", "webhook"])
     metrics.disconnected("keep alive timeout")
     metrics.batch(np.array([99.0, 99.5]), samples=7, now=100.0)
-    metrics.decoded(fast=5, slow=2)
+    metrics.waited(np.array([0.2, 0.3]))
+    metrics.decoded(fast=5, slow=2, samples=9)
     metrics.lag(np.array([3.0, -5.0]))
     metrics.rejected(
         [Rejection(Reason.MALFORMED, "x"), Rejection(Reason.MALFORMED, "y"), Rejection(Reason.RETAINED, "")]
@@ -49,7 +57,9 @@ def used(metrics: Metrics) -> Metrics:
     metrics.fleet({"warming": 1, "watching": 2, "alarmed": 3}, open_alarms=3, limit=1000)
     metrics.events([OPENED, replace(OPENED, state="closed", closed=1.0)])
     metrics.published("ok", 2)
-    metrics.retrained("adopted", seconds=0.2, now=100.0)
+    metrics.published("failed", sink="webhook")
+    metrics.command("pause", ok=True)
+    metrics.retrained("adopted", seconds=0.2, now=100.0, champion=0.5, challenger=0.25)
     metrics.checkpoint(seconds=0.1, now=101.0)
     metrics.checkpoint_failed()
     return metrics
@@ -67,6 +77,12 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 @pytest.mark.parametrize(
     ("name", "labels", "expected"),
     [
+        ("healthy", {}, 1),
+        ("ready", {}, 0),
+        ("check_ok", {"check": "line"}, 1),
+        ("check_ok", {"check": "broker"}, 0),
+        ("config_last_reload_successful", {}, 0),
+        ("config_last_reload_success_timestamp_seconds", {}, 90),
         ("mqtt_connected", {}, 1),
         ("mqtt_disconnects_total", {"reason": "keep alive timeout"}, 1),
         ("messages_received_total", {}, 12),
@@ -75,6 +91,11 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
         ("queue_capacity", {}, 100),
         ("messages_decoded_total", {"path": "fast"}, 5),
         ("messages_decoded_total", {"path": "slow"}, 2),
+        ("samples_received_total", {}, 9),
+        ("decode_errors_total", {"reason": "malformed"}, 2),
+        ("decode_errors_total", {"reason": "too_large"}, 0),
+        ("decode_errors_total", {"reason": "retained"}, None),
+        ("queue_wait_seconds_sum", {}, 0.5),
         ("samples_processed_total", {}, 7),
         ("samples_rejected_total", {"reason": "malformed"}, 2),
         ("samples_rejected_total", {"reason": "retained"}, 1),
@@ -95,8 +116,27 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
         ("anomalies_active", {}, 3),
         ("anomaly_score_distribution_bucket", {"le": "3.0"}, 1),
         ("anomaly_score_distribution_bucket", {"le": "+Inf"}, 2),
-        ("events_published_total", {"result": "ok"}, 2),
-        ("events_published_total", {"result": "failed"}, 0),
+        ("events_published_total", {"sink": "mqtt", "result": "ok"}, 2),
+        ("events_published_total", {"sink": "mqtt", "result": "failed"}, 0),
+        ("events_published_total", {"sink": "webhook", "result": "failed"}, 1),
+        ("events_waiting", {"sink": "webhook"}, 4),
+        ("events_dropped_total", {}, 3),
+        ("commands_total", {"verb": "pause", "result": "ok"}, 1),
+        ("commands_total", {"verb": "undo", "result": "refused"}, 0),
+        (
+            "model_info",
+            {
+                "group": "pumps",
+                "cell": "standard",
+                "hidden": "16",
+                "weights": "own",
+                "profile": "full",
+                "learning": "on",
+            },
+            1,
+        ),
+        ("retrain_loss_sum", {"weights": "champion"}, 0.5),
+        ("retrain_loss_sum", {"weights": "challenger"}, 0.25),
         ("retrains_total", {"result": "adopted"}, 1),
         ("retrain_duration_seconds_sum", {}, 0.2),
         ("retrain_last_success_timestamp_seconds", {}, 100),
@@ -125,6 +165,19 @@ def test_an_empty_batch_leaves_the_time_of_the_last_message(metrics: Metrics) ->
     metrics.batch(np.array([50.0]), 1, 51.0)
     metrics.batch(np.array([]), 0, 60.0)
     assert value(metrics, "lstm_stream_last_message_timestamp_seconds") == 50
+
+
+def test_groups_that_are_gone_have_no_model_and_new_ones_start_at_zero(used: Metrics) -> None:
+    used.configured({"fans": Group()})
+    text = used.render()[0].decode()
+    assert re.findall(r'^lstm_stream_model_info{.*group="(\w+)"', text, re.MULTILINE) == ["fans"]
+    assert value(used, "lstm_stream_anomalies_total", group="fans", view="level") == 0
+    assert value(used, "lstm_stream_anomalies_total", group="pumps", view="level") == 1
+
+
+def test_a_round_without_losses_leaves_their_mean(metrics: Metrics) -> None:
+    metrics.retrained("late", seconds=0.2, now=100.0)
+    assert value(metrics, "lstm_stream_retrain_loss_count", weights="champion") == 0
 
 
 def test_reasons_of_lost_connections_stay_few(metrics: Metrics) -> None:
@@ -211,13 +264,16 @@ def test_the_reference_documents_every_metric_and_no_other(used: Metrics) -> Non
     assert documented() == exported(used)
 
 
+_CLOSED = {"reason", "stage", "state", "view", "result", "level", "verb", "weights", "learning"}
+
+
 def test_the_reference_names_every_value_of_a_closed_label(metrics: Metrics) -> None:
     families = parse_text(metrics.render()[0].decode())
     values = {
         sample.labels[name]
         for family in families
         for sample in family.samples
-        for name in sample.labels.keys() & {"reason", "stage", "state", "view", "result", "level"}
+        for name in sample.labels.keys() & _CLOSED
     }
     assert values > {reason.value for reason in Reason}
     assert {value for value in values if f"`{value}`" not in REFERENCE.read_text()} == set()

@@ -1,0 +1,118 @@
+"""What is read at the instant of a scrape, and the registry that leaves out what nobody needs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from lstm_stream.outputs.health import Health
+
+LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+class Intake(NamedTuple):
+    """What is read at the instant of a scrape, of the network side above all; the three counts only ever rise."""
+
+    connected: bool
+    received: int  # messages since the start
+    dropped: int  # of them lost because the queue was full
+    queued: int
+    capacity: int
+    forgotten: int = 0  # sensors that were removed
+
+
+class Outgoing(NamedTuple):
+    """What is in the outbox at the instant of a scrape."""
+
+    waiting: Mapping[str, int]  # events that a sink has not taken yet, by sink
+    dropped: int  # since the start, because too many waited
+
+
+class Registry(CollectorRegistry):
+    """Leaves out `_created`, which doubles the series; prometheus_client's own switch is global to the process."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family."""
+        for family in super().collect():
+            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
+
+
+class IntakeCollector(Collector):
+    """The network side, read at the scrape; all zero until somebody watches it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.read: Callable[[], Intake] = lambda: Intake(False, 0, 0, 0, 0)
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Its families."""
+        intake = self.read()
+        yield GaugeMetricFamily("lstm_stream_mqtt_connected", "1 while the broker is there.", intake.connected)
+        yield CounterMetricFamily("lstm_stream_messages_received", "MQTT messages received.", intake.received)
+        yield CounterMetricFamily(
+            "lstm_stream_messages_dropped", "Messages lost because the queue was full.", intake.dropped
+        )
+        yield CounterMetricFamily(
+            "lstm_stream_sensors_forgotten",
+            "Sensors removed after long silence (limits.forget_after).",
+            intake.forgotten,
+        )
+        yield GaugeMetricFamily("lstm_stream_queue_length", "Messages that wait for the worker.", intake.queued)
+        yield GaugeMetricFamily("lstm_stream_queue_capacity", "Messages that may wait (limits.inbox).", intake.capacity)
+
+
+class HealthCollector(Collector):
+    """What /-/healthy and /-/ready answer, read at the scrape; neither until somebody watches it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.read: Callable[[], Health] = lambda: Health(healthy=False, ready=False)
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Its families."""
+        health = self.read()
+        yield GaugeMetricFamily("lstm_stream_healthy", "1 while the line turns, as /-/healthy says.", health.healthy)
+        yield GaugeMetricFamily("lstm_stream_ready", "1 while messages are scored, as /-/ready says.", health.ready)
+        checks = GaugeMetricFamily("lstm_stream_check_ok", "1 where a check of /-/ready is ok.", labels=["check"])
+        for name, text in health.checks.items():
+            checks.add_metric([name], text == "ok")
+        yield checks
+
+
+class OutboxCollector(Collector):
+    """Events that wait for their sinks, read at the scrape; none until somebody watches them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.read: Callable[[], Outgoing] = lambda: Outgoing({}, 0)
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Its families."""
+        outgoing = self.read()
+        waiting = GaugeMetricFamily("lstm_stream_events_waiting", "Events a sink has not taken yet.", labels=["sink"])
+        for sink, count in outgoing.waiting.items():
+            waiting.add_metric([sink], count)
+        yield waiting
+        yield CounterMetricFamily(
+            "lstm_stream_events_dropped", "Events lost because too many waited for a sink.", outgoing.dropped
+        )
+
+
+class CountingHandler(logging.Handler):
+    """Counts log messages by level."""
+
+    def __init__(self, counter: Counter) -> None:
+        super().__init__()
+        self._children = {level: counter.labels(level) for level in LEVELS}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count one."""
+        level = record.levelname.lower()
+        self._children[level if level in self._children else "info"].inc()
