@@ -21,11 +21,12 @@ ALLOWED = {
     "records": "",
     "jit": "",
     "logs": "",
+    "tls": "",
     "config": "lstm",  # reads the weights to start from
     "lstm": "jit",
     "detect": "lstm jit records config",
-    "ingest": "records config jit lstm_stream",
-    "outputs": "records config lstm_stream",
+    "ingest": "records config jit tls lstm_stream",
+    "outputs": "records config tls lstm_stream",
     "store": "records lstm_stream",
     "service": "detect records",
     "reporting": "service detect outputs records",  # an observer: what the service did, as metrics

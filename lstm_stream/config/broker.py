@@ -5,7 +5,16 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from lstm_stream.config.section import Section, conflict
-from lstm_stream.config.values import Duration, EnvironmentName, File, Host, Protocol, Text, format_duration
+from lstm_stream.config.values import (
+    Duration,
+    EnvironmentName,
+    File,
+    Host,
+    Protocol,
+    Text,
+    TlsVersion,
+    format_duration,
+)
 
 
 class TLS(Section):
@@ -19,13 +28,17 @@ class TLS(Section):
         default=None, description="Certificate to show to the broker (PEM), if it asks for one."
     )
     key_file: File | None = Field(default=None, description="The private key of cert_file (PEM).")
+    min_version: TlsVersion = Field(default="1.2", description="Oldest version of TLS to speak: 1.2 or 1.3.")
+    server_name: Host | None = Field(
+        default=None, description="The name that the broker's certificate must have. null: that of broker.host."
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> TLS:
         for one, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
             if getattr(self, one) and not getattr(self, other):
                 raise conflict(one, f"needs {other} beside it; give both, or neither", other)
-        for name in ("ca_file", "cert_file"):
+        for name in ("ca_file", "cert_file", "server_name"):
             if getattr(self, name) and not self.enabled:
                 raise conflict(name, "has no effect while TLS is off; set enabled: true, or remove it", "enabled")
         return self

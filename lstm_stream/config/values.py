@@ -226,6 +226,10 @@ def _protocol(value: object) -> object:
     return str(value) if type(value) is int else value  # YAML reads 5 as a number
 
 
+def _version(value: object) -> object:
+    return str(value) if type(value) is float else value  # YAML reads 1.2 as a number
+
+
 def _plain(number: float) -> str:
     """The shortest text that reads back as the same number, without an exponent."""
     return f"{Decimal(repr(number)):f}"
@@ -260,3 +264,6 @@ Template = Annotated[str, Field(min_length=1), AfterValidator(_template)]
 EventTopic = Annotated[str, AfterValidator(_event_topic)]
 StatusTopic = Annotated[str, AfterValidator(_status_topic)]
 Protocol = Annotated[Literal["3.1.1", "5"], BeforeValidator(_protocol), WithJsonSchema({"enum": ["3.1.1", "5", 5]})]
+TlsVersion = Annotated[
+    Literal["1.2", "1.3"], BeforeValidator(_version), WithJsonSchema({"enum": ["1.2", "1.3", 1.2, 1.3]})
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from lstm_stream.config.section import Section
-from lstm_stream.config.values import Host
+from lstm_stream.config.values import File, Host
 
 
 class Web(Section):
@@ -16,3 +16,6 @@ class Web(Section):
         default="127.0.0.1", description="Address to listen on. 0.0.0.0: all of the machine's, open to its network."
     )
     port: int = Field(default=9108, ge=0, le=65535, description="TCP port to listen on. 0: any free one.")
+    config_file: File | None = Field(
+        default=None, description="TLS and users, as in Prometheus' own web.config.yml. null: none of the two."
+    )

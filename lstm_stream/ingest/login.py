@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from pathlib import Path
+from typing import Any
 
+from lstm_stream import tls
 from lstm_stream.config import TLS, Broker
 
 
@@ -37,31 +40,31 @@ def _password_in(path: Path) -> str:
     return password
 
 
-def tls_context(tls: TLS) -> ssl.SSLContext:
+def tls_context(options: TLS) -> ssl.SSLContext:
     """A context that checks the broker's certificate and name, and shows our own if there is one. Raises SetupError."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if tls.ca_file is None:
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    context.name = options.server_name
+    context.minimum_version = tls.VERSIONS[options.min_version]
+    if options.ca_file is None:
         context.load_default_certs()  # what the system trusts
     else:
         try:
-            context.load_verify_locations(tls.ca_file)
-        except OSError as error:
-            raise SetupError(f"broker.tls.ca_file: cannot use {tls.ca_file}: {_why(error)}") from None
-    if tls.cert_file is not None:
+            tls.trust(context, options.ca_file)
+        except ValueError as error:
+            raise SetupError(f"broker.tls.ca_file: {error}") from None
+    if options.cert_file is not None:
         try:
-            context.load_cert_chain(tls.cert_file, tls.key_file, password=_no_prompt)
-        except (OSError, ValueError) as error:
-            files = f"{tls.cert_file} and {tls.key_file}"
-            raise SetupError(f"broker.tls.cert_file, key_file: cannot use {files}: {_why(error)}") from None
+            tls.show(context, options.cert_file, options.key_file)
+        except ValueError as error:
+            raise SetupError(f"broker.tls.cert_file, key_file: {error}") from None
     return context
 
 
-def _no_prompt() -> str:
-    """Instead of OpenSSL's own, which would ask at the terminal of a daemon."""
-    raise ValueError("the key is encrypted; store it without a passphrase, readable to this user alone")
+class _Context(ssl.SSLContext):
+    """Expects the name that the configuration gives, if any, instead of the address at which the broker is reached."""
 
+    name: str | None = None
 
-def _why(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):
-        return f"{error.reason or 'not PEM'}"
-    return getattr(error, "strerror", None) or str(error)
+    def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
+        """As the library's."""
+        return super().wrap_socket(sock, *args, **{**options, **({"server_hostname": self.name} if self.name else {})})

@@ -24,6 +24,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from lstm_stream.config import Web
 from lstm_stream.outputs.health import Health, Status
 from lstm_stream.outputs.web import page
+from lstm_stream.outputs.web.encrypted import connections
+from lstm_stream.outputs.web.security import Guard
 
 __all__ = ["Health", "Status", "WebServer"]
 
@@ -55,15 +57,17 @@ class WebServer:
         self._render = render
         self._health = health
         self._status = status
+        self._guard = Guard(web.config_file)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self.port = web.port
 
     def open(self) -> None:
         """Listen and return; afterwards `port` is the real one. OSError says what stands in the way of listening."""
+        self._guard.open(self._web.host)
         listener = _listen(self._web)
         self.port = listener.getsockname()[1]
-        self._server = uvicorn.Server(_server_config(self._application()))
+        self._server = uvicorn.Server(_server_config(self._application(), self._guard))
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listener]}, name="web", daemon=True
         )
@@ -165,10 +169,10 @@ def _unable(web: Web, error: OSError) -> OSError:
     return OSError(error.errno, f"web: cannot listen on {web.host}:{web.port}: {reason}; {advice}")
 
 
-def _server_config(application: Starlette) -> uvicorn.Config:
+def _server_config(application: Starlette, guard: Guard) -> uvicorn.Config:
     return uvicorn.Config(
-        application,
-        http=_Connection,
+        guard.protect(application),
+        http=connections(_Connection, guard),  # type: ignore[arg-type]  # any callable does
         ws="none",
         loop="asyncio",
         lifespan="off",
