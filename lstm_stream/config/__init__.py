@@ -14,13 +14,22 @@ from pydantic import Field, Strict, field_validator, model_validator
 
 from lstm_stream.config.broker import TLS as TLS
 from lstm_stream.config.broker import Broker as Broker
+from lstm_stream.config.commands import Commands as Commands
 from lstm_stream.config.groups import VIEWS as VIEWS
 from lstm_stream.config.groups import Group as Group
 from lstm_stream.config.groups import Model as Model
 from lstm_stream.config.groups import Retraining as Retraining
 from lstm_stream.config.groups import ViewName as ViewName
+from lstm_stream.config.homeassistant import HomeAssistant as HomeAssistant
 from lstm_stream.config.limits import Limits as Limits
+from lstm_stream.config.maintenance import Window as Window
+from lstm_stream.config.outlets import EventFile as EventFile
 from lstm_stream.config.outlets import Events as Events
+from lstm_stream.config.outlets import Grouping as Grouping
+from lstm_stream.config.outlets import Severity as Severity
+from lstm_stream.config.outlets import SeverityName as SeverityName
+from lstm_stream.config.outlets import Webhook as Webhook
+from lstm_stream.config.reload import Reload as Reload
 from lstm_stream.config.section import Section, conflict
 from lstm_stream.config.sources import DEFAULT_GROUP as DEFAULT_GROUP
 from lstm_stream.config.sources import Source as Source
@@ -55,10 +64,18 @@ class Config(Section):
     groups: dict[str, Group] = Field(
         default={"default": Group()}, description="Sensors of one kind, by name. A group `default` always exists."
     )
-    events: Events = Field(default=Events(), description="Anomaly events over MQTT.")
+    events: Events = Field(default=Events(), description="Where anomaly events go.")
+    maintenance: Annotated[tuple[Window, ...], Strict(False)] = Field(
+        default=(Window(),), description="When sensors are worked on: their alarms are not sent meanwhile."
+    )
+    homeassistant: HomeAssistant = Field(
+        default=HomeAssistant(), description="Sensors as devices of Home Assistant, over MQTT discovery."
+    )
+    commands: Commands = Field(default=Commands(), description="Commands over MQTT.")
     web: Web = Field(default=Web(), description="Metrics, health and the status page.")
     state: State = Field(default=State(), description="Where everything learned is kept.")
     limits: Limits = Field(default=Limits(), description="What bounds memory.")
+    reload: Reload = Field(default=Reload(), description="How this file is read again while the daemon runs.")
     log: Log = Field(default=Log(), description="What the daemon says on stderr.")
 
     @field_validator("sources")

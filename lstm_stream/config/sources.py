@@ -65,6 +65,9 @@ def _zone(name: str) -> str:
     return name
 
 
+ZoneName = Annotated[Text, AfterValidator(_zone)]
+
+
 class Timestamp(Section):
     """Where a sample's time comes from."""
 
@@ -76,9 +79,7 @@ class Timestamp(Section):
     unit: Literal["auto", "iso", "s", "ms", "us", "ns"] = Field(
         default="auto", description="auto, iso (2026-01-31T12:00:00Z), or since 1970 in s, ms, us or ns."
     )
-    zone: Annotated[Text, AfterValidator(_zone)] = Field(
-        default="UTC", description="The time zone of times without one, such as Europe/Berlin."
-    )
+    zone: ZoneName = Field(default="UTC", description="The time zone of times without one, such as Europe/Berlin.")
     trust: bool = Field(
         default=True,
         description="false: the arrival counts, whatever the payload says, for clocks not set or in local time.",

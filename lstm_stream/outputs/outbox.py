@@ -90,20 +90,21 @@ class Outbox:
                 self._bound(sink, waiting)
             self._changed.notify_all()
 
-    def wait(self, sink: str, timeout: float) -> bool:
-        """Wait until a sink has letters, at most `timeout` s. Whether it has some."""
+    def wait(self, sink: str, timeout: float, after: int = 0) -> bool:
+        """Wait until a sink has letters with a `seq` above `after`, at most `timeout` s. Whether it has some."""
+        waiting = self._waiting[sink]
         with self._changed:
-            return bool(self._changed.wait_for(lambda: self._waiting[sink], timeout))
+            return self._changed.wait_for(lambda: bool(waiting) and waiting[-1].seq > after, timeout)
 
     def wait_empty(self, sink: str, timeout: float) -> bool:
         """Wait until a sink has confirmed all there is, at most `timeout` s. Whether it has."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting[sink], timeout)
 
-    def pending(self, sink: str, limit: int) -> list[Letter]:
-        """The oldest letters that a sink has not confirmed."""
+    def pending(self, sink: str, limit: int, after: int = 0) -> list[Letter]:
+        """The oldest letters that a sink has not confirmed, of those with a `seq` above `after`."""
         with self._changed:
-            return list(islice(self._waiting[sink], limit))
+            return list(islice((letter for letter in self._waiting[sink] if letter.seq > after), limit))
 
     def done(self, sink: str, letters: Sequence[Letter]) -> None:
         """A sink has confirmed these."""
