@@ -1,4 +1,4 @@
-"""How a program that runs until it is told to stop is told so. Loads nothing heavy."""
+"""How a running program is told to stop, or to read its configuration again. Loads nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+
+@contextmanager
+def reload_on_signal(reload: Callable[[], None]) -> Iterator[None]:
+    """SIGHUP calls `reload`, where there is such a signal."""
+    if not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    former = signal.signal(signal.SIGHUP, lambda *_: reload())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, former)
 
 
 @contextmanager

@@ -40,16 +40,28 @@ class Assembly:
         clock: Callable[[], float] = time.time,
         groups: Collection[str] | None = None,
     ) -> None:
-        self._decoder = Decoder(sources, limits, groups)
-        self._fast = Fast(sources, limits, self._decoder.target)
         self._clock = clock
         self._counters = Counters(limits.sensors)
         self._join = Join(limits.sensors)
         self._resample = Resample(limits.sensors)
+        self._presences: list[Presence] = []  # since the last batch
+        self._read_by(sources, Decoder(sources, limits, groups), limits)
+
+    def configure(self, sources: Sequence[Source], limits: Limits, groups: Collection[str] | None = None) -> None:
+        """Read what comes from now on by these sources; births, counters and pieces that wait are kept."""
+        decoder = Decoder(sources, limits, groups)
+        decoder.edges = self._decoder.edges
+        for kept in (self._counters, self._join, self._resample):
+            kept.most = limits.sensors
+        self._read_by(sources, decoder, limits)
+        self._plain = self._plain and not len(self._join) and not len(self._resample)
+
+    def _read_by(self, sources: Sequence[Source], decoder: Decoder, limits: Limits) -> None:
+        self._decoder = decoder
+        self._fast = Fast(sources, limits, decoder.target)
         self._counted = {id(source): Channels(source.counters, ()) for source in sources if source.counters}
         self._plain = not self._counted and not any(source.join or source.resample for source in sources)
         self._sources = sources  # keeps the ids above alive
-        self._presences: list[Presence] = []  # since the last batch
 
     def decode_all(self, items: Sequence[Message | Chunk]) -> Decoded:
         """What is in a batch of messages, as decode() says. Never raises."""

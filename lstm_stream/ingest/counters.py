@@ -19,7 +19,7 @@ class Counters:
     """The previous values of all counters, of `most` sensors at most."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._sensors: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}  # channel -> time, value
 
     def memory(self) -> list[Any]:
@@ -28,7 +28,7 @@ class Counters:
 
     def remember(self, memory: list[Any]) -> None:
         """Take up what memory() said; raises ValueError or TypeError where it is something else."""
-        for group, sensor, known in memory[: self._most]:
+        for group, sensor, known in memory[: self.most]:
             values = {str(name): (float(time), float(value)) for name, (time, value) in known.items()}
             self._sensors[(str(group), str(sensor))] = values
 
@@ -39,8 +39,8 @@ class Counters:
             return reading
         known = self._sensors.get((reading.group, reading.sensor))
         if known is None:
-            if len(self._sensors) >= self._most:
-                detail = f"{reading.sensor!r} is one sensor with counters too many; raise limits.sensors ({self._most})"
+            if len(self._sensors) >= self.most:
+                detail = f"{reading.sensor!r} is one sensor with counters too many; raise limits.sensors ({self.most})"
                 return Rejection(Reason.TOO_MANY_SENSORS, detail)
             known = self._sensors[(reading.group, reading.sensor)] = {}
         values = dict(reading.values)

@@ -22,13 +22,17 @@ class Inbox:
 
     def __init__(self, capacity: int) -> None:
         self.dropped = 0
-        self._capacity = capacity
-        self._budget = max(capacity * _BYTES_EACH, _BYTES_FREE)  # bytes of payload
+        self.limit(capacity)
         self._put = self._taken = 0
         self._bytes_put = self._bytes_taken = 0
         self._items: deque[tuple[Message | Chunk, int, int]] = deque()  # with their messages and bytes
         self._ready = threading.Event()
         self._closed = False
+
+    def limit(self, capacity: int) -> None:
+        """Hold so many messages at most from now on; those that are there stay."""
+        self._capacity = capacity
+        self._budget = max(capacity * _BYTES_EACH, _BYTES_FREE)  # bytes of payload
 
     def __len__(self) -> int:
         return self._put - self._taken

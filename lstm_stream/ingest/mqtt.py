@@ -68,6 +68,9 @@ class Session:
         self.disconnects = 0
         self._broker = broker
         self._filters = subscriptions(sources)
+        self._former: set[str] = set()  # filters to unsubscribe from at the next connection
+        self._asked: dict[int, list[str]] = {}  # filters by the packet id of the SUBSCRIBE that is not answered yet
+        self._refused: dict[str, str] = {}  # filters, and the broker's words
         self._events = events
         self._inbox = inbox
         self._on_disconnect = on_disconnect
@@ -99,6 +102,32 @@ class Session:
         client.on_message = self._received
         self._client = client
         client.loop_start()
+
+    def configure(self, sources: Sequence[Source], events: Events) -> None:
+        """Subscribe to what these sources ask for and no longer to the rest, on the session as it is.
+
+        From any thread. `events` may differ in all but the status topic.
+        """
+        filters = subscriptions(sources)
+        with self._lock:
+            former, self._filters = self._filters, filters
+            self._events, self._own = events, OwnTopics(events)
+            self._former = (self._former | former.keys()) - filters.keys()
+            self._refused = {topic: why for topic, why in self._refused.items() if topic in filters}
+            client = self._client if self.connected else None
+        if client is not None:
+            self._subscribe(client, {topic: qos for topic, qos in filters.items() if former.get(topic) != qos})
+            self._judge()
+
+    def _subscribe(self, client: paho.Client, filters: dict[str, int]) -> None:
+        """Leave the former filters and ask for these."""
+        with self._lock:  # no answer comes before it is known what was asked
+            if self._former and client.unsubscribe(sorted(self._former))[0] == MQTTErrorCode.MQTT_ERR_SUCCESS:
+                self._former = set()
+            if filters:
+                _, packet_id = client.subscribe(list(filters.items()))
+                if packet_id is not None:
+                    self._asked[packet_id] = list(filters)
 
     def stop_intake(self) -> None:
         """Take no more messages: what comes from now on stays unacknowledged, and comes again next time (QoS 1)."""
@@ -183,15 +212,25 @@ class Session:
         self._since = time.monotonic()
         self.problem = "not subscribed yet"
         _log.info("connected to %s (%s session)", self._address, "kept" if kept else "new")
-        client.subscribe(list(self._filters.items()))
+        self._asked.clear()
+        self._refused.clear()
+        self._subscribe(client, self._filters)
         client.publish(self._events.status_topic, _status("online"), qos=1, retain=True)
 
     def _subscribed(
-        self, _client: paho.Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
+        self, _client: paho.Client, _userdata: Any, packet_id: int, reasons: list[ReasonCode], _properties: Any
     ) -> None:
-        refused = [f"{topic} ({code})" for topic, code in zip(self._filters, reasons, strict=False) if code.is_failure]
-        self.subscribed = not refused
-        self.problem = ""
+        with self._lock:
+            topics = self._asked.pop(packet_id, [])
+            self._refused |= {t: str(code) for t, code in zip(topics, reasons, strict=False) if code.is_failure}
+        self._judge()
+
+    def _judge(self) -> None:
+        """Whether every subscription holds."""
+        with self._lock:
+            refused = [f"{topic} ({why})" for topic, why in self._refused.items()]
+            self.subscribed = not refused and not self._asked
+            self.problem = "" if self.subscribed or refused else "not subscribed yet"
         if refused:
             self._trouble(f"{self._address} refused the subscription to {', '.join(refused)}; check its access rules")
 

@@ -16,12 +16,15 @@ class Waiting(ABC, Generic[Open]):
     """The open samples of all sensors, of `most` sensors at most."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._open: dict[Key, Open] = {}
         self._closed: dict[Key, float] = {}  # time of the latest closed sample; -inf while there is none
         self._deadlines: list[tuple[float, int, Key]] = []  # a heap; entries of closed samples are passed over
         self._numbers: dict[Key, int] = {}  # of the open samples
         self._number = 0
+
+    def __len__(self) -> int:
+        return len(self._open)
 
     @abstractmethod
     def _made(self, waiting: Open) -> Reading:
@@ -40,8 +43,8 @@ class Waiting(ABC, Generic[Open]):
         """Why a sensor is one too many; None if it is not."""
         if key in self._closed:
             return None
-        if len(self._closed) >= self._most:
-            detail = f"{key[1]!r} is one sensor too many; raise limits.sensors (now {self._most})"
+        if len(self._closed) >= self.most:
+            detail = f"{key[1]!r} is one sensor too many; raise limits.sensors (now {self.most})"
             return Rejection(Reason.TOO_MANY_SENSORS, detail)
         self._closed[key] = float("-inf")
         return None
