@@ -11,23 +11,30 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-from lstm_stream import __version__
+from lstm_stream import __version__, logs
 from lstm_stream.config import Config, Group, Limits, Retraining
+from lstm_stream.desk.desk import Desk, Parts
+from lstm_stream.desk.watch import Watch
 from lstm_stream.detect.fleet import Fleet
-from lstm_stream.detect.retraining import Trainer
+from lstm_stream.detect.trainer import Trainer
 from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.inbox import Inbox
 from lstm_stream.ingest.mqtt import Session
 from lstm_stream.ingest.warming import warm
 from lstm_stream.outputs.events import to_json, topic_for
-from lstm_stream.outputs.health import Health, Status
+from lstm_stream.outputs.health import Health
 from lstm_stream.outputs.metrics import Intake, Metrics
+from lstm_stream.outputs.web.documents import BrokerState
 from lstm_stream.outputs.web.server import WebServer
 from lstm_stream.records import Event, Packed, Reading
+from lstm_stream.reload import RefusedError, Reloader
 from lstm_stream.reporting import Reporter
 from lstm_stream.service import Observer, Service
 from lstm_stream.store import StateError, Store
@@ -57,7 +64,7 @@ class Stats:
 class App:
     """A daemon for one configuration. The constructor only builds; `open` connects, listens and starts threads."""
 
-    def __init__(self, config: Config, fresh: bool, observers: Sequence[Observer]) -> None:
+    def __init__(self, config: Config, fresh: bool, observers: Sequence[Observer], file: Path | None = None) -> None:
         self._config = config
         self._fresh = fresh
         self.metrics = Metrics(__version__, config.groups)
@@ -68,6 +75,7 @@ class App:
         self._store = Store(config.state.path) if config.state.path else None
         self._reporter = Reporter(self.metrics, config.limits.sensors)
         self._assembly = Assembly(config.sources, config.limits, groups=config.groups)
+        self._watch = Watch(self._fleet, lambda: self._service.data_time)
         self._service = Service(
             self._inbox,
             self._assembly,
@@ -77,10 +85,12 @@ class App:
             self._save if self._store else None,
             config.state.every,
             config.limits.batch,
-            (self._reporter, *observers),
+            (self._reporter, self._watch, *observers),
             held=self._assembly.held,
         )
-        self._web = WebServer(config.web, self.metrics.render, self.health, self.status) if config.web.enabled else None
+        self._desk = Desk(self._parts())
+        self._web = WebServer(config.web, self.metrics.render, self.health, self._desk) if config.web.enabled else None
+        self._reloader = Reloader(file, config, self._reload, self._reloaded) if file else None
         self._worker: int | None = None
 
     def open(self) -> None:
@@ -89,6 +99,7 @@ class App:
         Raises StateError, SetupError or OSError with a clear sentence.
         """
         self.metrics.watch(self._intake)
+        self._reloaded(True)
         self.metrics.watch_health(self.health)
         self.metrics.reloaded(True, time.time())
         logging.getLogger("lstm_stream").addHandler(self.metrics.log_handler())
@@ -100,6 +111,8 @@ class App:
                 self._web.open()
                 log.info("metrics and health on http://%s:%d", self._config.web.host, self._web.port)
             self._session.open()
+            if self._reloader:
+                self._reloader.open()
         except BaseException:
             self.close()
             raise
@@ -115,6 +128,8 @@ class App:
 
     def close(self) -> None:
         """Say goodbye to the broker, stop the threads, close the files."""
+        if self._reloader:
+            self._reloader.close()
         self._session.close(GOODBYE)
         if self._web:
             self._web.close()
@@ -126,6 +141,39 @@ class App:
     def web_port(self) -> int | None:
         """Where metrics and health are served."""
         return self._web.port if self._web else None
+
+    # --- another configuration
+
+    def reload(self) -> None:
+        """Ask for the configuration's file to be read again; safe from signal handlers."""
+        if self._reloader:
+            self._reloader.ask()
+
+    def _reload(self, config: Config) -> None:
+        """Put another configuration in force, between two turns. Raises RefusedError; nothing has changed then."""
+        try:
+            self._service.ask(partial(self._configure, config)).result()
+        except CancelledError:
+            raise RefusedError("the daemon is stopping") from None
+
+    def _configure(self, config: Config) -> None:
+        try:
+            self._fleet.configure(config.groups, config.limits)
+        except ValueError as error:
+            raise RefusedError(str(error)) from None
+        self._assembly.configure(config.sources, config.limits, config.groups)
+        self._session.configure(config.sources, config.events)
+        self._inbox.limit(config.limits.inbox)
+        self._service.configure(config.state.every, config.limits.batch)
+        self._reporter.limit = config.limits.sensors
+        self.metrics.configured(config.groups)
+        if config.log != self._config.log:
+            logs.setup(config.log.level, config.log.format)
+        self._config = config
+        self._service.save()  # messages of before are not to be replayed by what is in force from now on
+
+    def _reloaded(self, good: bool) -> None:
+        self.metrics.reloaded(good, time.time())
 
     # --- state
 
@@ -195,21 +243,25 @@ class App:
         reasons = ", ".join(f"{reason} {count}" for reason, count in tally.rejections.most_common(3))
         return f"messages arrive but none is scored: {reasons or 'nothing was rejected'}"
 
-    def status(self) -> Status:
-        """What the overview shows."""
-        stats, broker = self.stats(), self._config.broker
-        facts: dict[str, str | int | float] = {
-            "version": __version__,
-            "broker": f"{broker.host}:{broker.port}",
-            "messages": stats.messages,
-            "samples scored": stats.samples,
-            "messages dropped": stats.dropped,
-            "retrainings adopted": stats.retrains.get("adopted", 0),
-            "retrainings rejected": stats.retrains.get("rejected", 0),
-            **{f"rejected: {reason}": count for reason, count in stats.rejections.items()},
-        }
-        alarms = sorted(self._reporter.tally.alarms.copy().values(), key=lambda event: -event.opened)
-        return Status(facts=facts, sensors=stats.sensors, alarms=alarms)
+    def _parts(self) -> Parts:
+        """What the desk asks."""
+        return Parts(
+            __version__,
+            self._config,
+            self._fleet,
+            self._reporter.tally,
+            self._watch,
+            self._service.ask,
+            self._service.command,
+            self.health,
+            self._broker_state,
+            lambda: self._inbox.dropped,
+        )
+
+    def _broker_state(self) -> BrokerState:
+        broker, session = self._config.broker, self._session
+        problem = "" if session.connected else session.problem
+        return BrokerState(f"{broker.host}:{broker.port}", session.connected, session.subscribed, problem)
 
     def stats(self) -> Stats:
         """Counts since the start, from any thread."""
@@ -236,9 +288,14 @@ class App:
         return result
 
 
-def build(config: Config, *, fresh: bool = False, observers: Sequence[Observer] = ()) -> App:
-    """A daemon for `config`; `fresh` sets an existing state aside. `observers` are told of every turn."""
-    return App(config, fresh, observers)
+def build(
+    config: Config, *, fresh: bool = False, observers: Sequence[Observer] = (), file: Path | None = None
+) -> App:
+    """A daemon for `config`; `fresh` sets an existing state aside. `observers` are told of every turn.
+
+    `file` is where `config` was read from: it is read again when it changes.
+    """
+    return App(config, fresh, observers, file)
 
 
 def warm_kernels() -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lstm_stream.config import Group
 from lstm_stream.detect.detector import Detector
 from lstm_stream.detect.readings import to_samples
-from lstm_stream.detect.retraining import Trainer
+from lstm_stream.detect.trainer import Trainer
 from lstm_stream.records import Reading, Samples
 from lstm_stream.replay import Advance, patient
 

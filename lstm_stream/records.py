@@ -290,6 +290,16 @@ class Reply:
     events: tuple[Event, ...] = ()
 
 
+class Lost(NamedTuple):
+    """A round of training that ended without being heard: it came too late, or failed. A replay repeats that."""
+
+    group: str
+    sensor: str  # empty: the group's shared weights
+    channels: tuple[str, ...]
+    samples: int  # of the sensor or the group, before which it was to be adopted
+    result: str = ""  # late | failed
+
+
 class Adoption(NamedTuple):
     """How a round of training ended. `weights` (P,) float32 where they were adopted, else None."""
 

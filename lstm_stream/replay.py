@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from lstm_stream import __version__
 from lstm_stream.config import Config, Group
 from lstm_stream.detect.fleet import Batch, Fleet
-from lstm_stream.detect.retraining import Trainer
+from lstm_stream.detect.trainer import Trainer
 from lstm_stream.outputs import scores as table
 from lstm_stream.outputs.events import to_json
 from lstm_stream.outputs.scores import Scores

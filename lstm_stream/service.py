@@ -24,8 +24,19 @@ from typing import Any, Protocol, TypeVar
 
 from lstm_stream.detect.fleet import Fleet, Outcome
 from lstm_stream.detect.presence import Presences
-from lstm_stream.detect.retraining import Round
-from lstm_stream.records import Chunk, Command, Decoded, Event, Message, Packed, Reading, Reason, Rejection, Reply
+from lstm_stream.records import (
+    Adoption,
+    Chunk,
+    Command,
+    Decoded,
+    Event,
+    Message,
+    Packed,
+    Reading,
+    Reason,
+    Rejection,
+    Reply,
+)
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +88,7 @@ class Observer(Protocol):
         """A batch is through."""
         ...
 
-    def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Round]) -> None:
+    def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Adoption]) -> None:
         """Sensors by state, and the retraining rounds finished since the last call."""
         ...
 
@@ -184,6 +195,11 @@ class Service:
         self._listening = self._ended = False
         self._upkeep_at = self._saved_at = self.turned_at = monotonic()
 
+    @property
+    def data_time(self) -> float | None:
+        """What time it is for the sensors, unix s; None before the first sample."""
+        return self._clock.now
+
     def stop(self) -> None:
         """Ask the loop to end; safe from signal handlers and other threads, and more than once."""
         self._stopping.set()
@@ -199,6 +215,10 @@ class Service:
     def command(self, command: Command) -> Future[Reply]:
         """Let the fleet obey a person, between two turns. From any thread."""
         return self.ask(partial(self._obey, command))
+
+    def configure(self, save_every: float, batch: int) -> None:
+        """Save and take so much from now on."""
+        self._save_every, self._batch = save_every, batch
 
     def run(self) -> None:
         """Until `stop`; then stop the intake, finish what was taken, and save."""
@@ -317,7 +337,7 @@ class Service:
                 self._pass(Turn([], outcome=Outcome(events=events)), publish=self._tell)
 
     def _look_after(self) -> None:
-        sensors, rounds = self._fleet.counts(), self._fleet.take_rounds()
+        sensors, rounds = self._fleet.counts(), self._fleet.take_adoptions()
         for observer in self._observers:
             observer.on_upkeep(sensors, rounds)
 

@@ -13,7 +13,7 @@ from lstm_stream.cli import main
 from lstm_stream.coldstart import FROM, TO, Stream, cold_start
 from lstm_stream.config import Config, Group, Limits, Source
 from lstm_stream.detect.fleet import Fleet
-from lstm_stream.detect.retraining import Trainer
+from lstm_stream.detect.trainer import Trainer
 from lstm_stream.lstm import interchange, kernels
 from lstm_stream.lstm.params import CELLS, Shape, initial
 from lstm_stream.pretrain.main import MADE_KEY, _divided

@@ -14,8 +14,8 @@ import pytest
 
 from lstm_stream.config import Group, Limits
 from lstm_stream.detect.fleet import Fleet
-from lstm_stream.detect.retraining import Round, Trainer
-from lstm_stream.records import Chunk, Decoded, Event, Message, Packed, Reading, Reason, Rejection
+from lstm_stream.detect.trainer import Trainer
+from lstm_stream.records import Adoption, Chunk, Decoded, Event, Message, Packed, Reading, Reason, Rejection
 from lstm_stream.service import DataClock, Service, Turn
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -146,7 +146,7 @@ class Line:
         self.turns.append(turn)
         self.diary.append(("observe", len(turn.messages)))
 
-    def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Round]) -> None:
+    def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Adoption]) -> None:
         self.diary.append(("upkeep", sensors, len(rounds)))
 
     def on_save(self, seconds: float, error: str | None) -> None:

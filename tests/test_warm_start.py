@@ -17,7 +17,7 @@ DAEMON = """
 import numpy as np
 from lstm_stream.config import Group, Limits
 from lstm_stream.detect.fleet import Fleet
-from lstm_stream.detect.retraining import Trainer
+from lstm_stream.detect.trainer import Trainer
 from lstm_stream.records import Reading
 
 trainer, rounds = Trainer(), []
@@ -28,7 +28,7 @@ for weights in ("own", "shared"):
     fleet = Fleet({"default": group}, Limits(), trainer)
     for k, row in enumerate(np.random.default_rng(0).standard_normal((160, 3))):
         fleet.process([Reading(str(n), "default", 60.0 * k, {"a": float(v)}) for n, v in enumerate(row)])
-    rounds += [done.result for done in fleet.take_rounds()]
+    rounds += [done.result for done in fleet.take_adoptions()]
 trainer.close()
 assert len(rounds) > 4 and "failed" not in rounds
 """

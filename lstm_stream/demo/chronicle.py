@@ -9,8 +9,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lstm_stream.detect.retraining import Round
-from lstm_stream.records import Event
+from lstm_stream.records import Adoption, Event
 from lstm_stream.service import Turn
 from lstm_stream.simulate import Fault
 from lstm_stream.simulate.score import Alarm, Windows
@@ -51,7 +50,7 @@ class Chronicle:
         if turn.latest is not None:
             self._settle(turn.latest)
 
-    def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Round]) -> None:
+    def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Adoption]) -> None:
         """Nothing to do."""
 
     def on_save(self, seconds: float, error: str | None) -> None:

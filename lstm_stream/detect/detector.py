@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from lstm_stream.config import Group
 from lstm_stream.detect import alarm, describe, levels, line, scaling, silence, start
 from lstm_stream.detect.batches import empty_verdicts, plain, put, taken, waves
-from lstm_stream.detect.retraining import Learner, SharedLearner, Trainer
+from lstm_stream.detect.retraining import Learner
+from lstm_stream.detect.shared import SharedLearner
 from lstm_stream.detect.state import lstm_shape, sensor_arrays, state_of
+from lstm_stream.detect.trainer import Outcomes, Trainer
 from lstm_stream.lstm import params
 from lstm_stream.records import ChannelEvidence, Event, Samples, Verdicts, View
 
@@ -27,7 +29,15 @@ F8 = NDArray[np.float64]
 class Detector:
     """All sensors of one group with the same channels."""
 
-    def __init__(self, name: str, channels: tuple[str, ...], group: Group, trainer: Trainer, most: int = 1) -> None:
+    def __init__(
+        self,
+        name: str,
+        channels: tuple[str, ...],
+        group: Group,
+        trainer: Trainer,
+        most: int = 1,
+        outcomes: Outcomes | None = None,
+    ) -> None:
         self.name = name
         self.channels = channels
         self.group = group
@@ -43,9 +53,10 @@ class Detector:
         self._state = state_of(self.arrays)
         self._seen = np.zeros(0, np.int32)  # (S,) for `waves`
         self._initial, self.misfit = start.fresh(shape, group.model)
-        self.learner = Learner(group, self.arrays, trainer)
-        if group.model.weights == "shared":
-            self.learner = SharedLearner(group, self.arrays, trainer, self.sensors)
+        learner = SharedLearner if group.model.weights == "shared" else Learner
+        parts = (name, channels), group, self.arrays, trainer, self.sensors, outcomes or Outcomes()
+        self.learner: Learner = learner(*parts)
+        if isinstance(self.learner, SharedLearner):
             self.learner.weights[0] = self._initial
 
     # --- sensors and rows

@@ -25,9 +25,9 @@ from lstm_stream.config import Group, Limits
 from lstm_stream.detect.detector import Detector
 from lstm_stream.detect.members import Members
 from lstm_stream.detect.readings import Waiting, stale, unknown_channels, unusable
-from lstm_stream.detect.retraining import Round, Trainer
 from lstm_stream.detect.roster import ACCEPTED, IDLE, Arrivals, Binding, Piece, Roster, joined
-from lstm_stream.records import Event, Packed, Reading, Reason, Rejection, Rows, Samples, Verdicts
+from lstm_stream.detect.trainer import Outcomes, Trainer
+from lstm_stream.records import Adoption, Event, Lost, Packed, Reading, Reason, Rejection, Rows, Samples, Verdicts
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ class Batch(NamedTuple):
     which: NDArray[np.intp]
     samples: Samples
     verdicts: Verdicts
+    stay: NDArray[np.int64]  # (S,) by slot: the number of a sensor's time in it
 
 
 @dataclass(slots=True)
@@ -78,6 +79,7 @@ class Fleet:
         self._groups = groups
         self._limits = limits
         self._trainer = trainer
+        self._outcomes = Outcomes()
         self._members = Members()
         self._gone: list[Packed] = []  # sensors that were removed since the state was saved
         self._full = False  # whether a sensor was refused, as there were too many
@@ -178,7 +180,7 @@ class Fleet:
         if len(arrivals.at):
             samples = Samples(arrivals.slot, arrivals.time, arrivals.values)
             verdicts, events = roster.detector.process(samples)
-            outcome.batches.append(Batch(roster.detector, arrivals.number, samples, verdicts))
+            outcome.batches.append(Batch(roster.detector, arrivals.number, samples, verdicts, roster.stay))
             outcome.events += events
             roster.dirty[arrivals.slot] = True
             self.latest = max(self.latest, float(arrivals.time.max()))
@@ -239,7 +241,7 @@ class Fleet:
     def _roster(self, key: Key) -> Roster:
         if key not in self._roster_of:
             name, channels = key
-            detector = Detector(name, channels, self._groups[name], self._trainer, self._limits.sensors)
+            detector = Detector(name, channels, self._groups[name], self._trainer, self._limits.sensors, self._outcomes)
             others = (roster.detector for (group, _), roster in self._roster_of.items() if group == name)
             if detector.misfit and not any(other.misfit for other in others):
                 log.warning("group %r: %s, so they start from random weights", name, detector.misfit)
@@ -318,13 +320,22 @@ class Fleet:
                 result[state] += count
         return result
 
-    def take_rounds(self) -> list[Round]:
-        """The retraining rounds finished since the last call."""
-        rounds: list[Round] = []
+    def take_adoptions(self) -> list[Adoption]:
+        """What the rounds of training that ended since the last call led to."""
+        adoptions: list[Adoption] = []
         for detector in self.detectors.values():
-            rounds += detector.learner.rounds
-            detector.learner.rounds.clear()
-        return rounds
+            adoptions += detector.learner.adoptions
+            detector.learner.adoptions.clear()
+        return adoptions
+
+    def take_lost(self) -> list[Lost]:
+        """The rounds that came too late or failed since the last call: what a replay has to be told."""
+        lost, self._outcomes.lost = self._outcomes.lost, []
+        return lost
+
+    def expect_lost(self, lost: Iterable[Lost] | None) -> None:
+        """In a replay: these rounds are lost, any other is waited for; None: it is over, time tells again."""
+        self._outcomes.force(lost)
 
     # --- state in and out
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lstm_stream.config import Group, Limits
 from lstm_stream.detect.fleet import Batch, Fleet
-from lstm_stream.detect.retraining import Trainer
+from lstm_stream.detect.trainer import Trainer
 from lstm_stream.evaluate.parallel import balanced, each
 from lstm_stream.records import Event, Reading
 from lstm_stream.replay import Advance, patient

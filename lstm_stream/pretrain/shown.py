@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lstm_stream.coldstart import Stream, new_sensors, parts, rows
 from lstm_stream.config import Group
 from lstm_stream.detect.history import sequence
-from lstm_stream.detect.retraining import Trainer
+from lstm_stream.detect.trainer import Trainer
 from lstm_stream.pretrain.streams import LENGTH
 
 F4 = NDArray[np.float32]

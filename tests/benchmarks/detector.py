@@ -15,7 +15,7 @@ import numpy as np
 
 from lstm_stream.config import Group
 from lstm_stream.detect.detector import Detector
-from lstm_stream.detect.retraining import Trainer
+from lstm_stream.detect.trainer import Trainer
 from lstm_stream.records import Samples
 from tests.benchmarks.stopwatch import on_one_thread
 

@@ -28,7 +28,7 @@ import numpy as np
 from lstm_stream.config import Group, Limits, Source
 from lstm_stream.detect.batches import empty_verdicts
 from lstm_stream.detect.fleet import Fleet
-from lstm_stream.detect.retraining import Trainer
+from lstm_stream.detect.trainer import Trainer
 from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.fast import Fast
 from lstm_stream.ingest.reader import BUFFER, Tap

@@ -19,7 +19,7 @@ import numpy as np
 from lstm_stream.config import Group, Limits
 from lstm_stream.detect.detector import Detector
 from lstm_stream.detect.fleet import Fleet
-from lstm_stream.detect.retraining import Trainer
+from lstm_stream.detect.trainer import Trainer
 from lstm_stream.records import Reading, Samples
 from lstm_stream.store import Store
 from tests.benchmarks import detector as bench

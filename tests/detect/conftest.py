@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from lstm_stream.config import Group, Limits
 from lstm_stream.detect.fleet import Fleet
-from lstm_stream.detect.retraining import Trainer
 from lstm_stream.detect.state import sensor_arrays
+from lstm_stream.detect.trainer import Trainer
 from lstm_stream.records import Event, Reading, Reason, Verdicts, View
 
 

@@ -36,7 +36,7 @@ class Bench:
     def _one(self, readings, weights, cuts=()):
         fleet = self.fleet_of(weights=weights)
         story = self.told(fleet, readings, cuts)
-        assert [r.result for r in fleet.take_rounds()].count("adopted") >= 2, "no test of what an adoption changes"
+        assert [r.result for r in fleet.take_adoptions()].count("adopted") >= 2, "no test of what an adoption changes"
         assert len({event.view for event in story.events.values()}) >= 3, "no test of what an alarm changes"
         return story
 

@@ -35,7 +35,7 @@ def test_it_learns_and_finds_a_shift(fleet_of, cell, weights) -> None:
     (batch,) = fleet.process([Reading("s", "default", 60.0 * k, {"a": float(v)}) for k, v in enumerate(values)]).batches
     assert batch.verdicts.anomaly[705:715].all()
     assert batch.verdicts.anomaly[200:700].mean() < 0.1, "an alarm an hour is allowed, of a few samples"
-    results = [done.result for done in fleet.take_rounds()]
+    results = [done.result for done in fleet.take_adoptions()]
     assert "adopted" in results
     assert "failed" not in results
 

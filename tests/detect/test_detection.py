@@ -12,7 +12,7 @@ import pytest
 
 from lstm_stream.config import Group, Limits
 from lstm_stream.detect.fleet import Fleet
-from lstm_stream.detect.retraining import Trainer
+from lstm_stream.detect.trainer import Trainer
 from lstm_stream.records import Event, Reading
 from lstm_stream.simulate import DAY, Simulation, simulate
 

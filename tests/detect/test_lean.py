@@ -71,7 +71,7 @@ def test_any_batching_says_the_same(fleet_of, lively_sensor, told, ordered) -> N
     for cuts in (range(1, len(readings)), range(50, len(readings), 50), ()):
         fleet = fleet_of(**LEAN)
         stories.append(told(fleet, readings, cuts))
-        adopted += [r.result for r in fleet.take_rounds()].count("adopted")
+        adopted += [r.result for r in fleet.take_adoptions()].count("adopted")
     assert adopted >= 3
     assert stories[0].verdicts == stories[1].verdicts == stories[2].verdicts
     assert stories[0].events == stories[1].events == stories[2].events

@@ -9,7 +9,8 @@ import pytest
 
 from lstm_stream.config import Retraining
 from lstm_stream.detect.history import sequence
-from lstm_stream.detect.retraining import Job, Round, is_due, train
+from lstm_stream.detect.retraining import is_due
+from lstm_stream.detect.trainer import Job, Round, train
 from lstm_stream.lstm import cell, params
 from lstm_stream.lstm.params import CELLS, Parameters, Shape
 from lstm_stream.records import Reading
@@ -87,7 +88,7 @@ def test_disabled_means_never(fleet_of, trainer) -> None:
     fleet = fleet_of(trainer=watched, enabled=False)
     fleet.process(noisy(300))
     assert watched.jobs == []
-    assert fleet.take_rounds() == []
+    assert fleet.take_adoptions() == []
 
 
 # --- with what
@@ -201,8 +202,8 @@ def test_a_round_without_a_better_challenger_changes_nothing(
     fleet = fleet_of(trainer=trainer, weights=weights, patience=patience)
     story = told(fleet, readings, range(7, 700, 7))
     assert len(trainer.futures) >= 4
-    assert {r.result for r in fleet.take_rounds()} == {result}
-    assert fleet.take_rounds() == [], "told once"
+    assert {r.result for r in fleet.take_adoptions()} == {result}
+    assert fleet.take_adoptions() == [], "told once"
     assert story.verdicts == expected.verdicts
     assert story.events == expected.events
     assert len(story.events) > 0
@@ -256,6 +257,6 @@ def test_a_sensor_that_moves_while_its_round_is_under_way(fleet_of) -> None:
     fleet.process(noisy(66))
     later = [one._replace(values={**one.values, "b": 1.0}) for one in noisy(266)[66:]]
     assert not fleet.process(later).rejections
-    results = [r.result for r in fleet.take_rounds()]
+    results = [r.result for r in fleet.take_adoptions()]
     assert len(results) == 2, "64 and 128 samples after the move; the third is under way"
     assert "failed" not in results

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lstm_stream.config import Group, Limits
 from lstm_stream.detect.fleet import Fleet
-from lstm_stream.detect.retraining import Trainer
+from lstm_stream.detect.trainer import Trainer
 from lstm_stream.records import Reading, Rows
 
 GROUP = Group.model_validate(

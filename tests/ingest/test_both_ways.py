@@ -21,10 +21,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from lstm_stream.config import Broker, Events, Group, Limits, Source
 from lstm_stream.detect.fleet import Fleet
-from lstm_stream.detect.retraining import Round, Trainer
+from lstm_stream.detect.trainer import Trainer
 from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.inbox import Inbox
 from lstm_stream.ingest.mqtt import Session
+from lstm_stream.records import Adoption
 from lstm_stream.service import Service, Turn
 
 START = 1_795_255_200
@@ -78,7 +79,7 @@ class Daemon:
                 numbers = [samples.values[k], said.expected[k], [said.score[k], said.threshold[k]]]
                 self.verdicts[key] = np.concatenate(numbers).tobytes()
 
-    def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Round]) -> None:
+    def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Adoption]) -> None:
         pass
 
     def on_save(self, seconds: float, error: str | None) -> None:

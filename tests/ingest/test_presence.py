@@ -10,7 +10,7 @@ import pytest
 
 from lstm_stream.config import Group, Limits, Source
 from lstm_stream.detect.fleet import Fleet
-from lstm_stream.detect.retraining import Trainer
+from lstm_stream.detect.trainer import Trainer
 from lstm_stream.explain import to_json, to_text
 from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.decoder import Decoder

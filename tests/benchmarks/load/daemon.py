@@ -12,7 +12,7 @@ from typing import Any
 
 from lstm_stream.app import build
 from lstm_stream.config import Config
-from lstm_stream.detect.retraining import Round
+from lstm_stream.records import Adoption
 from lstm_stream.service import Turn
 from tests.benchmarks.load.packets import TOPICS
 from tests.benchmarks.load.pump import HOST, Done
@@ -85,7 +85,7 @@ class Daemon:
         self._events += len(turn.outcome.events)
         self._seconds.update(turn.seconds)
 
-    def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Round]) -> None:
+    def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Adoption]) -> None:
         """Nothing to do."""
 
     def on_save(self, seconds: float, error: str | None) -> None:
