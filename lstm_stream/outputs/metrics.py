@@ -40,11 +40,12 @@ PublishResult = Literal["ok", "failed"]
 
 STAGES = ("decode", "detect", "publish")
 SENSOR_STATES = ("warming", "watching", "alarmed", "silent")
-_RETRAIN_RESULTS = ("adopted", "rejected", "late", "failed")
+_RETRAIN_RESULTS = ("adopted", "rejected", "late", "failed", "rollback")
 _WEIGHTS = ("champion", "challenger")
 _PUBLISH_RESULTS: tuple[PublishResult, ...] = ("ok", "failed")
 _VIEWS = tuple(view.name.lower() for view in View if view)
 _OPENMETRICS = "application/openmetrics-text"
+_END = b"# EOF\n"  # of OpenMetrics
 _DISCONNECT_REASONS = 20  # distinct ones kept apart; the rest is "other"
 _UNREADABLE = (
     Reason.TOO_LARGE,
@@ -71,6 +72,7 @@ class Metrics:
         self.registry = Registry(auto_describe=True)
         self._lock = threading.Lock()
         self._disconnects: set[str] = set()
+        self._series: Callable[[], bytes] | None = None
         self._build(version)
         self.configured(groups or {})
 
@@ -92,6 +94,10 @@ class Metrics:
     def watch_health(self, read: Callable[[], Health]) -> None:
         """Read how the daemon is through `read` at every scrape. It must not block."""
         self._health.read = read
+
+    def watch_series(self, render: Callable[[], bytes]) -> None:
+        """Add the text that `render` gives to every scrape: lines that begin with their line feed."""
+        self._series = render
 
     def watch_outbox(self, read: Callable[[], Outgoing]) -> None:
         """Read what waits for the sinks through `read` at every scrape. It must not block."""
@@ -171,11 +177,14 @@ class Metrics:
     def retrained(
         self, result: str, seconds: float, now: float, champion: float = np.nan, challenger: float = np.nan
     ) -> None:
-        """A round ended as `adopted`, `rejected` (both a success of the trainer), `late` or `failed`.
+        """A round ended as `adopted`, `rejected` (both a success of the trainer), `late` or `failed`; or no round: a
+        person went back to former weights, `rollback`.
 
         `champion` and `challenger` are the losses on held-back samples, NaN where there is none.
         """
         self._retrains[result].inc()
+        if result == "rollback":
+            return
         self._retrain_duration.observe(seconds)
         for weights, loss in (("champion", champion), ("challenger", challenger)):
             if isfinite(loss):
@@ -208,7 +217,11 @@ class Metrics:
         """The exposition and its content type: OpenMetrics 1.0 where `accept` names it, else the text format."""
         # The rest of the header is a stranger's text, which choose_encoder would trust.
         encode, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept else "")
-        return encode(self.registry), content_type
+        text: bytes = encode(self.registry)
+        if self._series is not None:
+            body = text.removesuffix(_END)
+            text = body.removesuffix(b"\n") + self._series() + b"\n" + text[len(body) :]
+        return text, content_type
 
     # -- the families, in the order of docs/metrics.md ---------------------------------------------------------
 
