@@ -30,7 +30,10 @@ ALLOWED = {
     "store": "records lstm_stream",
     "service": "detect records",
     "reporting": "service detect outputs records",  # an observer: what the service did, as metrics
-    "app": "service reporting detect ingest outputs store records config lstm_stream",
+    "changes": "config",  # what of it can change while running
+    "reload": "changes config",
+    "desk": "service reporting detect outputs records config lstm_stream",  # between the line and the page's API
+    "app": "desk reload service reporting detect ingest outputs store logs records config lstm_stream",
     "simulate": "records",
     # of service and detect: what an observer is told
     "demo": "stopping app service detect config records simulate lstm_stream",

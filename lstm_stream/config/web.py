@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, Strict
 
 from lstm_stream.config.section import Section
 from lstm_stream.config.values import File, Host
@@ -18,4 +20,19 @@ class Web(Section):
     port: int = Field(default=9108, ge=0, le=65535, description="TCP port to listen on. 0: any free one.")
     config_file: File | None = Field(
         default=None, description="TLS and users, as in Prometheus' own web.config.yml. null: none of the two."
+    )
+    names: Annotated[tuple[str, ...], Strict(False)] = Field(
+        default=(),
+        description="Names by which browsers reach the page, such as behind a reverse proxy; addresses, localhost and "
+        "the machine's own name need no mention. Against requests under foreign names (DNS rebinding).",
+    )
+    commands: bool | None = Field(
+        default=None,
+        description="Whether the page may send commands. null: where nobody but this machine reaches it, or users do.",
+    )
+    recorded: int = Field(
+        default=1000,
+        ge=0,
+        le=100_000,
+        description="Sensors whose samples are kept for charts; of more, those that alarmed last. Some 50 KB each.",
     )

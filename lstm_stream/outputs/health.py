@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypedDict
-
-from lstm_stream.records import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +16,3 @@ class Health:
     healthy: bool
     ready: bool
     checks: Mapping[str, str] = field(default_factory=dict)
-
-
-class Status(TypedDict, total=False):
-    """What the overview shows beside the checks; every part may be missing."""
-
-    facts: Mapping[str, str | int | float]  # label -> value, such as version, broker, messages
-    sensors: Mapping[str, int]  # state -> number
-    alarms: Sequence[Event]  # open ones, newest first

@@ -70,6 +70,11 @@ class Guard:
         """Whether connections are encrypted."""
         return self._context is not None
 
+    @property
+    def has_users(self) -> bool:
+        """Whether only users get in."""
+        return bool(self._config.basic_auth_users)
+
     def context(self) -> ssl.SSLContext:
         """For the next connection."""
         self._look()

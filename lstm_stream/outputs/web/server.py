@@ -1,13 +1,11 @@
-"""The web server: /metrics, /-/healthy, /-/ready and an overview, from a thread of its own.
+"""The web server: the page, its API, /metrics, /-/healthy and /-/ready, from a thread of its own.
 
-It refuses to change anything: every path only reads. The callables it is given run on its thread and must not block.
+What it is given runs on its thread and must not block.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import socket
 import threading
 import time
@@ -21,43 +19,38 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from lstm_stream import __version__
 from lstm_stream.config import Web
-from lstm_stream.outputs.health import Health, Status
-from lstm_stream.outputs.web import page
+from lstm_stream.outputs.health import Health
+from lstm_stream.outputs.web import files
+from lstm_stream.outputs.web.api import HEADERS, ROOT, Api, Desk, json_response, refusal
 from lstm_stream.outputs.web.encrypted import connections
+from lstm_stream.outputs.web.openapi import describe
+from lstm_stream.outputs.web.origin import Origins, is_loopback
 from lstm_stream.outputs.web.security import Guard
-
-__all__ = ["Health", "Status", "WebServer"]
+from lstm_stream.outputs.web.stream import PATH, Hub
 
 _CONNECTIONS = 256
 _CLOSE_TIMEOUT = 3.0
 
-# The page has one inline style sheet and one inline icon; nothing else is ever loaded or run.
-_STYLE_HASH = base64.b64encode(hashlib.sha256(page.STYLE.encode()).digest()).decode()
-_HEADERS = {
-    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-
 
 class WebServer:
-    """`render(accept)` gives the exposition and its content type; `health` and `status` say how the daemon is."""
+    """`render(accept)` gives the exposition and its content type; `desk` answers the page, which is nothing without."""
 
     def __init__(
         self,
         web: Web,
         render: Callable[[str], tuple[bytes, str]],
         health: Callable[[], Health],
-        status: Callable[[], Status] | None = None,
+        desk: Desk | None = None,
     ) -> None:
         self._web = web
         self._render = render
         self._health = health
-        self._status = status
+        self._desk = desk
         self._guard = Guard(web.config_file)
+        self._origins = Origins(web.host, web.names)
+        self._hub = Hub(desk.overview, self._origins) if desk is not None else None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self.port = web.port
@@ -65,6 +58,8 @@ class WebServer:
     def open(self) -> None:
         """Listen and return; afterwards `port` is the real one. OSError says what stands in the way of listening."""
         self._guard.open(self._web.host)
+        if self._desk is not None and self._hub is not None:
+            self._desk.serve(self._takes_commands, self._hub.tell)
         listener = _listen(self._web)
         self.port = listener.getsockname()[1]
         self._server = uvicorn.Server(_server_config(self._application(), self._guard))
@@ -81,24 +76,47 @@ class WebServer:
         """Finish the responses under way and stop listening. May be called twice, or without open()."""
         if self._server is None or self._thread is None:
             return
+        if self._hub is not None:
+            self._hub.close()
         self._server.should_exit = True
         self._thread.join(_CLOSE_TIMEOUT)
         self._server = self._thread = None
 
     def _application(self) -> Starlette:
         routes = [
-            Route("/", self._overview),
             Route("/metrics", self._metrics),
             Route("/-/healthy", self._healthy),
             Route("/-/ready", self._ready),
+            *self._page(),
         ]
         application = Starlette(routes=routes, exception_handlers={HTTPException: _refusal})
         application.router.redirect_slashes = False  # a redirect would echo the Host header
         return application
 
+    def _page(self) -> list[Route]:
+        """The page, the API that feeds it and what describes that."""
+        if self._desk is None or self._hub is None:
+            return []
+        api = Api(self._desk, self._origins, self._takes_commands)
+
+        async def description(_: Request) -> Response:
+            return json_response(describe(__version__))
+
+        return [
+            *api.routes(),
+            Route(PATH, self._hub),
+            Route(f"{ROOT}/openapi.json", description),
+            *files.routes(files.load()),
+        ]
+
+    @property
+    def _takes_commands(self) -> bool:
+        web = self._web
+        return is_loopback(web.host) or self._guard.has_users if web.commands is None else web.commands
+
     async def _metrics(self, request: Request) -> Response:
         body, content_type = self._render(request.headers.get("accept", ""))
-        return Response(body, headers={**_HEADERS, "Content-Type": content_type})
+        return Response(body, headers={**HEADERS, "Content-Type": content_type})
 
     async def _healthy(self, _: Request) -> Response:
         health = self._health()
@@ -107,11 +125,6 @@ class WebServer:
     async def _ready(self, _: Request) -> Response:
         health = self._health()
         return _verdict("ready", health.ready, health)
-
-    async def _overview(self, _: Request) -> Response:
-        status = self._status() if self._status else Status()
-        html = page.overview(self._health(), status, time.time())
-        return Response(html, media_type="text/html", headers=_HEADERS)
 
 
 class _Connection(H11Protocol):
@@ -186,11 +199,16 @@ def _server_config(application: Starlette, guard: Guard) -> uvicorn.Config:
 
 
 def _verdict(name: str, good: bool, health: Health) -> Response:
-    return JSONResponse({name: good, "checks": dict(health.checks)}, 200 if good else 503, headers=_HEADERS)
+    return JSONResponse({name: good, "checks": dict(health.checks)}, 200 if good else 503, headers=HEADERS)
 
 
-async def _refusal(_: Request, error: Exception) -> Response:
-    """404 and 405 in plain text, with the headers that Starlette set (Allow)."""
+async def _refusal(request: Request, error: Exception) -> Response:
+    """404 and 405, with the headers that Starlette set (Allow): in JSON below the API, else in plain text."""
     assert isinstance(error, HTTPException)
-    text = f"{error.status_code} {error.detail}; there are /, /metrics, /-/healthy and /-/ready\n"
-    return PlainTextResponse(text, error.status_code, headers={**(error.headers or {}), **_HEADERS})
+    there = "there are /, /metrics, /-/healthy, /-/ready and what /api/v1/openapi.json describes"
+    if request.url.path.startswith("/api/"):
+        response = refusal(error.status_code, error.detail, there)
+    else:
+        response = PlainTextResponse(f"{error.status_code} {error.detail}; {there}\n", error.status_code, HEADERS)
+    response.headers.update(error.headers or {})
+    return response
