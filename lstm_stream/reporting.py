@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_stream.detect.retraining import Round
+from lstm_stream.detect.fleet import Outcome
 from lstm_stream.outputs.metrics import Metrics
-from lstm_stream.records import Chunk, Decoded, Event
+from lstm_stream.outputs.series import Series
+from lstm_stream.records import Adoption, Chunk, Decoded, Event
 from lstm_stream.service import Turn
 
 log = logging.getLogger(__name__)
@@ -35,11 +36,12 @@ class Tally:
 
 
 class Reporter:
-    """An observer of the service that feeds `metrics`, the log and a `Tally`."""
+    """An observer of the service that feeds `metrics`, `series` where there are some, the log and a `Tally`."""
 
-    def __init__(self, metrics: Metrics, sensors_limit: int) -> None:
+    def __init__(self, metrics: Metrics, sensors_limit: int, series: Series | None = None) -> None:
         self._metrics = metrics
-        self._limit = sensors_limit
+        self._series = series
+        self.limit = sensors_limit
         self.tally = Tally()
 
     def on_turn(self, turn: Turn) -> None:
@@ -69,6 +71,8 @@ class Reporter:
         for batch in turn.outcome.batches:
             m.scores(batch.verdicts.score[np.isfinite(batch.verdicts.threshold)])
         m.lag(_lags(turn.decoded))
+        if self._series is not None:
+            _show(self._series, turn.outcome)
 
     def _announce(self, event: Event) -> None:
         cause = event.id.rpartition("-")[0]
@@ -78,11 +82,13 @@ class Reporter:
             self.tally.alarms.pop(cause, None)
         log.info("alarm %s: %s (%s, %s): %s", event.state, event.sensor, event.group, event.view, event.reason)
 
-    def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Round]) -> None:
+    def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Adoption]) -> None:
         """Take over the counts and what became of the retraining rounds."""
         now = time.time()
+        if self._series is not None:
+            self._series.refresh(time.monotonic())
         self.tally.sensors = sensors
-        self._metrics.fleet(sensors, sensors["alarmed"] + sensors["silent"], self._limit)
+        self._metrics.fleet(sensors, sensors["alarmed"] + sensors["silent"], self.limit)
         for r in rounds:
             self.tally.retrains[r.result] += 1
             self._metrics.retrained(r.result, r.seconds, now, r.champion, r.challenger)
@@ -94,6 +100,13 @@ class Reporter:
             self._metrics.checkpoint(seconds, time.time())
         else:
             self._metrics.checkpoint_failed()
+
+
+def _show(series: Series, outcome: Outcome) -> None:
+    for batch in outcome.batches:
+        d = batch.detector
+        series.take(d.name, d.channels, d.sensors, batch.stay, batch.samples, batch.verdicts)
+    series.hear(outcome.events)
 
 
 def _arrivals(turn: Turn) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ from lstm_stream.config.groups import ViewName as ViewName
 from lstm_stream.config.homeassistant import HomeAssistant as HomeAssistant
 from lstm_stream.config.limits import Limits as Limits
 from lstm_stream.config.maintenance import Window as Window
+from lstm_stream.config.metrics import Metrics as Metrics
 from lstm_stream.config.outlets import EventFile as EventFile
 from lstm_stream.config.outlets import Events as Events
 from lstm_stream.config.outlets import Grouping as Grouping
@@ -73,6 +74,7 @@ class Config(Section):
     )
     commands: Commands = Field(default=Commands(), description="Commands over MQTT.")
     web: Web = Field(default=Web(), description="Metrics, health and the status page.")
+    metrics: Metrics = Field(default=Metrics(), description="What Prometheus sees beside the sums over all sensors.")
     state: State = Field(default=State(), description="Where everything learned is kept.")
     limits: Limits = Field(default=Limits(), description="What bounds memory.")
     reload: Reload = Field(default=Reload(), description="How this file is read again while the daemon runs.")

@@ -22,6 +22,7 @@ from prometheus_client import Counter, Gauge, Histogram, Info, ProcessCollector,
 from prometheus_client.exposition import choose_encoder
 
 from lstm_stream.config import Group
+from lstm_stream.config.outlets import Severity
 from lstm_stream.outputs.health import Health
 from lstm_stream.outputs.histogram import BatchHistogram
 from lstm_stream.outputs.scraped import (
@@ -34,16 +35,16 @@ from lstm_stream.outputs.scraped import (
 )
 from lstm_stream.outputs.scraped import Intake as Intake
 from lstm_stream.outputs.scraped import Outgoing as Outgoing
-from lstm_stream.records import Event, Reason, Rejection, Verb, View
+from lstm_stream.outputs.severity import SEVERITIES, severity_of
+from lstm_stream.records import Event, Reason, Rejection, Verb
 
-PublishResult = Literal["ok", "failed"]
+PublishResult = Literal["ok", "failed", "refused", "muted", "filtered"]
 
 STAGES = ("decode", "detect", "publish")
 SENSOR_STATES = ("warming", "watching", "alarmed", "silent")
 _RETRAIN_RESULTS = ("adopted", "rejected", "late", "failed", "rollback")
 _WEIGHTS = ("champion", "challenger")
-_PUBLISH_RESULTS: tuple[PublishResult, ...] = ("ok", "failed")
-_VIEWS = tuple(view.name.lower() for view in View if view)
+_PUBLISH_RESULTS: tuple[PublishResult, ...] = get_args(PublishResult)
 _OPENMETRICS = "application/openmetrics-text"
 _END = b"# EOF\n"  # of OpenMetrics
 _DISCONNECT_REASONS = 20  # distinct ones kept apart; the rest is "other"
@@ -66,24 +67,27 @@ _WORK = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    """The registry and one method for each thing the line does to it. `groups` are those of the configuration."""
+    """The registry and one method for each thing the line does to it; groups and severity as the configuration says."""
 
-    def __init__(self, version: str, groups: Mapping[str, Group] | None = None) -> None:
+    def __init__(
+        self, version: str, groups: Mapping[str, Group] | None = None, severity: Severity | None = None
+    ) -> None:
         self.registry = Registry(auto_describe=True)
         self._lock = threading.Lock()
         self._disconnects: set[str] = set()
         self._series: Callable[[], bytes] | None = None
         self._build(version)
-        self.configured(groups or {})
+        self.configured(groups or {}, severity or Severity())
 
-    def configured(self, groups: Mapping[str, Group]) -> None:
-        """These are the groups from now on."""
+    def configured(self, groups: Mapping[str, Group], severity: Severity) -> None:
+        """These are the groups from now on, and this is how severe their alarms are."""
+        self._severity = severity
         self._models.clear()
         for name, group in groups.items():
             model, learning = group.model, "on" if group.retraining.enabled else "off"
             self._models.labels(name, model.cell, str(model.hidden), model.weights, group.profile, learning).set(1)
-        for name, view in product(groups, _VIEWS):
-            self._anomalies.labels(name, view)  # a series that starts at 0 shows its first increase
+            for view, severe in product(group.views, SEVERITIES):
+                self._anomalies.labels(name, view, severe)  # a series that starts at 0 shows its first increase
 
     # -- what the line reports ---------------------------------------------------------------------------------
 
@@ -159,10 +163,10 @@ class Metrics:
         """Alarms opened or closed; those opened count as anomalies."""
         for event in events:
             if event.state == "opened":
-                self._anomalies.labels(event.group, event.view).inc()
+                self._anomalies.labels(event.group, event.view, severity_of(event, self._severity)).inc()
 
-    def published(self, result: PublishResult, count: int = 1, sink: str = "mqtt") -> None:
-        """A sink took so many events, or did not."""
+    def published(self, result: str, count: int = 1, sink: str = "mqtt") -> None:
+        """So many events were taken by a sink, or not: one of `PublishResult`."""
         self._published.labels(sink, result).inc(count)
 
     def sinks(self, names: Iterable[str]) -> None:
@@ -270,7 +274,9 @@ class Metrics:
         sensors = self._gauge("sensors", "Sensors known, by state.", "state")
         self._sensors = {state: sensors.labels(state) for state in SENSOR_STATES}
         self._sensors_limit = self._gauge("sensors_limit", "Sensors that limits.sensors allows.")
-        self._anomalies = self._counter("anomalies", "Alarms opened, by group and leading view.", "group", "view")
+        self._anomalies = self._counter(
+            "anomalies", "Alarms opened, by group, leading view and severity.", "group", "view", "severity"
+        )
         self._anomalies_active = self._gauge("anomalies_active", "Alarms open now.")
         self._scores = self._batch_histogram(
             "anomaly_score_distribution", "Scores, -log10 of the tail probability, of sensors past warm-up.", _SCORE

@@ -20,10 +20,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from lstm_stream.config import Group
+from lstm_stream.config.metrics import SensorSeries
+from lstm_stream.config.outlets import Severity
 from lstm_stream.outputs.health import Health
 from lstm_stream.outputs.histogram import BatchHistogram
 from lstm_stream.outputs.metrics import Intake, Metrics, Outgoing
-from lstm_stream.records import Event, Reason, Rejection
+from lstm_stream.outputs.series import Series
+from lstm_stream.records import Event, Reason, Rejection, Samples, Verdicts
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "metrics.md"
 OPENED = Event("1", "s", "pumps", "opened", "level", "because", 0.0, None, 5.0, 3.0, 0)
@@ -38,7 +41,7 @@ def metrics() -> Metrics:
 @pytest.fixture
 def used(metrics: Metrics) -> Metrics:
     """After a little of everything, so that every family has a series."""
-    metrics.watch(lambda: Intake(connected=True, received=12, dropped=2, queued=5, capacity=100))
+    metrics.watch(lambda: Intake(connected=True, received=12, dropped={"drop_newest": 2}, queued=5, capacity=100))
     metrics.watch_health(lambda: Health(healthy=True, ready=False, checks={"line": "ok", "broker": "refused"}))
     metrics.watch_outbox(lambda: Outgoing({"mqtt": 0, "webhook": 4}, dropped=3))
     metrics.reloaded(True, 90.0)
@@ -62,7 +65,19 @@ def used(metrics: Metrics) -> Metrics:
     metrics.retrained("adopted", seconds=0.2, now=100.0, champion=0.5, challenger=0.25)
     metrics.checkpoint(seconds=0.1, now=101.0)
     metrics.checkpoint_failed()
+    metrics.watch_series(one_sensor().render)
     return metrics
+
+
+def one_sensor() -> Series:
+    """A sensor called s that is shown."""
+    series, one = Series(SensorSeries(allow=("s",))), np.ones((1, 1))
+    samples = Samples(np.zeros(1, np.int32), np.array([1000.0]), one)
+    verdicts = Verdicts(one, one, one, one[0], one[0], one, np.ones(1, np.int8), np.ones(1, np.bool_))
+    for now in (0.0, 1.0):
+        series.take("pumps", ("v",), ["s"], np.zeros(1, np.int64), samples, verdicts)
+        series.refresh(now)
+    return series
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -86,7 +101,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
         ("mqtt_connected", {}, 1),
         ("mqtt_disconnects_total", {"reason": "keep alive timeout"}, 1),
         ("messages_received_total", {}, 12),
-        ("messages_dropped_total", {}, 2),
+        ("messages_dropped_total", {"reason": "drop_newest"}, 2),
         ("queue_length", {}, 5),
         ("queue_capacity", {}, 100),
         ("messages_decoded_total", {"path": "fast"}, 5),
@@ -111,8 +126,9 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
         ("processing_latency_seconds_bucket", {"le": "0.5"}, 1),
         ("sensors", {"state": "alarmed"}, 3),
         ("sensors_limit", {}, 1000),
-        ("anomalies_total", {"group": "pumps", "view": "level"}, 1),
-        ("anomalies_total", {"group": "pumps", "view": "silence"}, 0),
+        ("anomalies_total", {"group": "pumps", "view": "level", "severity": "warning"}, 1),
+        ("anomalies_total", {"group": "pumps", "view": "level", "severity": "critical"}, 0),
+        ("anomalies_total", {"group": "pumps", "view": "silence", "severity": "warning"}, 0),
         ("anomalies_active", {}, 3),
         ("anomaly_score_distribution_bucket", {"le": "3.0"}, 1),
         ("anomaly_score_distribution_bucket", {"le": "+Inf"}, 2),
@@ -168,11 +184,11 @@ def test_an_empty_batch_leaves_the_time_of_the_last_message(metrics: Metrics) ->
 
 
 def test_groups_that_are_gone_have_no_model_and_new_ones_start_at_zero(used: Metrics) -> None:
-    used.configured({"fans": Group()})
+    used.configured({"fans": Group()}, Severity())
     text = used.render()[0].decode()
     assert re.findall(r'^lstm_stream_model_info{.*group="(\w+)"', text, re.MULTILINE) == ["fans"]
-    assert value(used, "lstm_stream_anomalies_total", group="fans", view="level") == 0
-    assert value(used, "lstm_stream_anomalies_total", group="pumps", view="level") == 1
+    assert value(used, "lstm_stream_anomalies_total", group="fans", view="level", severity="info") == 0
+    assert value(used, "lstm_stream_anomalies_total", group="pumps", view="level", severity="warning") == 1
 
 
 def test_a_round_without_losses_leaves_their_mean(metrics: Metrics) -> None:
@@ -264,7 +280,7 @@ def test_the_reference_documents_every_metric_and_no_other(used: Metrics) -> Non
     assert documented() == exported(used)
 
 
-_CLOSED = {"reason", "stage", "state", "view", "result", "level", "verb", "weights", "learning"}
+_CLOSED = {"reason", "stage", "state", "view", "result", "level", "verb", "weights", "learning", "by", "severity"}
 
 
 def test_the_reference_names_every_value_of_a_closed_label(metrics: Metrics) -> None:
