@@ -281,6 +281,27 @@ class Command(NamedTuple):
     weights: bytes = b""  # of rollback: float32, as the state keeps them
 
 
+STATES = ("warming", "watching", "alarmed", "silent")
+"""What a sensor is doing, by the codes of an `Overview`."""
+
+
+@dataclass(slots=True)
+class Overview:
+    """All sensors at a glance, as arrays; row k of each is the same sensor."""
+
+    group: list[str]
+    sensor: list[str]
+    channels: list[tuple[str, ...]]
+    state: NDArray[np.uint8]  # (S,) place in STATES
+    score: NDArray[np.float32]  # (S,) of the last sample; NaN: none since the start
+    threshold: NDArray[np.float32]  # (S,) of the last sample; inf while warming up, NaN: none since the start
+    last: NDArray[np.float64]  # (S,) data time of the last sample, unix s
+    generation: NDArray[np.int32]  # (S,) of the weights
+    learning: NDArray[np.bool_]  # (S,) False: paused, or off by the configuration
+    acknowledged: NDArray[np.bool_]  # (S,) somebody knows of the alarm that is open
+    alarm: list[str | None]  # id of the alarm that is open
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What became of a command; `text` is a sentence for the person."""

@@ -16,10 +16,10 @@ NEVER = {
 }
 
 
-def event_id(group: str, sensor: str, view: str, opened: float, state: str) -> str:
+def alarm_id(group: str, sensor: str, view: View, opened: float) -> str:
     """The same cause gives the same id, in every process: a repeat is recognisable."""
-    cause = f"{group}\x00{sensor}\x00{view}\x00{opened:.6f}"
-    return f"{hashlib.sha256(cause.encode()).hexdigest()[:16]}-{state}"
+    cause = f"{group}\x00{sensor}\x00{view.name.lower()}\x00{opened:.6f}"
+    return hashlib.sha256(cause.encode()).hexdigest()[:16]
 
 
 def number(value: float | None) -> str:

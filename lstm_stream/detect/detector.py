@@ -21,7 +21,9 @@ from lstm_stream.detect.shared import SharedLearner
 from lstm_stream.detect.state import lstm_shape, sensor_arrays, state_of
 from lstm_stream.detect.trainer import Outcomes, Trainer
 from lstm_stream.lstm import params
-from lstm_stream.records import ChannelEvidence, Event, Samples, Verdicts, View
+from lstm_stream.records import STATES, ChannelEvidence, Event, Samples, Verdicts, View
+
+UNKNOWN = len(STATES)  # the state of a sensor without a sample
 
 F8 = NDArray[np.float64]
 
@@ -88,16 +90,31 @@ class Detector:
         self.learner.forget(slot)
         self.arrays.reset(slot)
 
+    def state(self) -> NDArray[np.uint8]:
+        """What each sensor is doing now (S,), as its place in STATES; a free row's is UNKNOWN."""
+        a, n = self.arrays, len(self.sensors)
+        codes = np.where(a.count[:n] < self.group.warmup, STATES.index("warming"), STATES.index("watching"))
+        codes[a.open[:n]] = STATES.index("alarmed")
+        codes[~np.isnan(a.silent_since[:n])] = STATES.index("silent")
+        codes[a.count[:n] == 0] = UNKNOWN
+        return codes.astype(np.uint8)
+
     def counts(self) -> dict[str, int]:
         """Sensors by what they are doing now."""
-        a, n = self.arrays, len(self.sensors)
-        known = a.count[:n] > 0
-        silent = known & ~np.isnan(a.silent_since[:n])
-        alarmed = known & ~silent & a.open[:n]
-        warming = known & ~silent & ~alarmed & (a.count[:n] < self.group.warmup)
-        watching = known & ~silent & ~alarmed & ~warming
-        states = {"warming": warming, "watching": watching, "alarmed": alarmed, "silent": silent}
-        return {state: int(mask.sum()) for state, mask in states.items()}
+        return dict(zip(STATES, np.bincount(self.state(), minlength=UNKNOWN).tolist(), strict=False))
+
+    def open_alarms(self, slot: int) -> list[tuple[View, float]]:
+        """The views and beginnings (unix s) of a sensor's open alarms: a silence first."""
+        a, alarms = self.arrays, []
+        if not np.isnan(a.silent_since[slot]) and not a.hushed[slot]:
+            alarms.append((View.SILENCE, float(a.silent_since[slot])))
+        if a.open[slot]:
+            alarms.append((View(int(a.leading[slot])), float(a.opened[slot])))
+        return alarms
+
+    def alarm_id(self, slot: int, view: View, opened: float) -> str:
+        """How that alarm of a sensor is known."""
+        return describe.alarm_id(self.name, str(self.sensors[slot]), view, opened)
 
     # --- the line
 
@@ -259,7 +276,7 @@ class Detector:
     ) -> Event:
         sensor, name = str(self.sensors[slot]), view.name.lower()
         state: Literal["opened", "closed"] = "opened" if closed is None else "closed"
-        identity = describe.event_id(self.name, sensor, name, opened, state)
+        identity = f"{describe.alarm_id(self.name, sensor, view, opened)}-{state}"
         generation = int(self.arrays.generation[slot])
         return Event(
             identity, sensor, self.name, state, name, reason, opened, closed, score, threshold, generation, channels

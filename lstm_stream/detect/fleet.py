@@ -16,32 +16,37 @@ import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.config import Group, Limits
+from lstm_stream.detect import inspection
 from lstm_stream.detect.detector import Detector
-from lstm_stream.detect.members import Members
+from lstm_stream.detect.directory import Directory, Member
 from lstm_stream.detect.readings import Waiting, stale, unknown_channels, unusable
-from lstm_stream.detect.roster import ACCEPTED, IDLE, Arrivals, Binding, Piece, Roster, joined
+from lstm_stream.detect.retraining import Key
+from lstm_stream.detect.roster import ACCEPTED, IDLE, Arrivals, Piece, Roster, joined
 from lstm_stream.detect.trainer import Outcomes, Trainer
-from lstm_stream.records import Adoption, Event, Lost, Packed, Reading, Reason, Rejection, Rows, Samples, Verdicts
+from lstm_stream.records import (
+    Adoption,
+    Event,
+    Lost,
+    Overview,
+    Packed,
+    Reading,
+    Reason,
+    Rejection,
+    Rows,
+    Samples,
+    Verdicts,
+)
 
 log = logging.getLogger(__name__)
 
 FORGOTTEN_AT_ONCE = 500  # sensors that are removed in one look: some milliseconds
 PACKED_AT_ONCE = 4 * 2**20  # bytes
-
-Key = tuple[str, tuple[str, ...]]  # group, channels
-
-
-class Member(NamedTuple):
-    """Where a sensor lives."""
-
-    roster: Roster
-    slot: int
 
 
 class Batch(NamedTuple):
@@ -76,27 +81,22 @@ class Fleet:
     """All sensors of all groups."""
 
     def __init__(self, groups: Mapping[str, Group], limits: Limits, trainer: Trainer) -> None:
-        self._groups = groups
         self._limits = limits
-        self._trainer = trainer
         self._outcomes = Outcomes()
-        self._members = Members()
+        self._directory = Directory(groups, limits.sensors, trainer, self._outcomes)
         self._gone: list[Packed] = []  # sensors that were removed since the state was saved
         self._full = False  # whether a sensor was refused, as there were too many
         self.forgotten = 0  # sensors removed as they were silent for so long
-        self._rosters: list[Roster] = []
-        self._roster_of: dict[Key, Roster] = {}
-        self._bindings: dict[tuple[str, tuple[str, ...], int], tuple[list[str], Binding]] = {}
-        self._stays = 0
         self.latest = -np.inf  # data time of the whole fleet
 
     def __len__(self) -> int:
-        return len(self._members)
+        return len(self._directory)
 
     @property
     def detectors(self) -> dict[Key, Detector]:
         """By group and channels."""
-        return {key: roster.detector for key, roster in self._roster_of.items()}
+        found = (roster.detector for roster in self._directory.rosters)
+        return {(detector.name, detector.channels): detector for detector in found}
 
     # --- the line
 
@@ -111,7 +111,7 @@ class Fleet:
         queue = list(zip(range(len(readings)) if at is None else at, range(len(readings)), readings, strict=True))
         first = len(readings)
         for some in rows:
-            pieces, loose = self._bind(some, first, np.arange(len(some)))
+            pieces, loose = self._directory.bind(some, first, np.arange(len(some)))
             call.pieces += pieces
             queue += [(int(some.at[k]), first + k, some.reading(k)) for k in loose]
             first += len(some)
@@ -125,13 +125,14 @@ class Fleet:
 
     def _take(self, call: _Call, place: int, index: int, reading: Reading) -> None:
         """A reading that waits to be scored from now on, or a rejection."""
-        member = self._member(reading.group, reading.sensor)
+        member = self._directory.find(reading.group, reading.sensor)
         rejection = unusable(reading) or (self._admission(reading) if member is None else None)
         if rejection is not None:
             call.outcome.rejections.append((index, rejection))
             return
         if member is None:
-            member = self._enter(reading, tuple(sorted(reading.values)))
+            roster = self._directory.roster((reading.group, tuple(sorted(reading.values))))
+            member = self._directory.enter(roster, reading.sensor)
         unknown: set[str] = set()
         if not reading.values.keys() <= member.roster.channels:
             unknown = reading.values.keys() - member.roster.channels
@@ -160,7 +161,7 @@ class Fleet:
             later += [then] if then is not None and len(then.which) else []
         waiting, call.waiting, call.pieces = call.waiting, {}, later
         for number in dict.fromkeys([piece.roster.number for piece in ready] + list(waiting)):
-            roster = self._rosters[number]
+            roster = self._directory.rosters[number]
             parts = [piece.arrivals() for piece in ready if piece.roster is roster]
             if number in waiting:
                 parts.append(waiting[number].arrivals(roster.detector.channels))
@@ -183,6 +184,7 @@ class Fleet:
             outcome.batches.append(Batch(roster.detector, arrivals.number, samples, verdicts, roster.stay))
             outcome.events += events
             roster.dirty[arrivals.slot] = True
+            roster.score[arrivals.slot], roster.threshold[arrivals.slot] = verdicts.score, verdicts.threshold
             self.latest = max(self.latest, float(arrivals.time.max()))
 
     def _tell_unknown(self, arrivals: Arrivals, code: NDArray[np.int8], waiting: Waiting, outcome: Outcome) -> None:
@@ -199,7 +201,7 @@ class Fleet:
 
     def _admission(self, reading: Reading) -> Rejection | None:
         """Why a new sensor cannot be admitted; None if it can."""
-        if len(self._members) >= self._limits.sensors:
+        if len(self._directory) >= self._limits.sensors:
             if not self._full:
                 log.warning("limits.sensors is reached: new sensors are left out from now on, %r first", reading.sensor)
                 self._full = True
@@ -211,84 +213,29 @@ class Fleet:
         detail = f"{channels} channels; exclude some or raise limits.channels ({self._limits.channels})"
         return Rejection(Reason.TOO_MANY_CHANNELS, detail)
 
-    def _enter(self, reading: Reading, channels: tuple[str, ...]) -> Member:
-        """A new sensor, or one that is so again. Nothing of the sensor may wait to be scored."""
-        roster = self._roster((reading.group, channels))
-        member = Member(roster, self._house(roster, reading.sensor))
-        self._members.put(reading.group, reading.sensor, roster.number, member.slot)
-        return member
-
-    def _member(self, group: str, sensor: str) -> Member | None:
-        place = self._members.find(group, sensor)
-        return None if place is None else Member(self._rosters[place[0]], place[1])
-
-    def _house(self, roster: Roster, sensor: str) -> int:
-        self._stays += 1
-        return roster.enter(sensor, self._stays)
-
     def _move(self, call: _Call, member: Member, reading: Reading, channels: tuple[str, ...]) -> Member:
         """A sensor begins anew with more channels; its rows that wait go with it."""
         member.roster.leave(member.slot)
-        moved = self._enter(reading, channels)
+        moved = self._directory.enter(self._directory.roster((reading.group, channels)), reading.sensor)
         pieces, call.pieces = call.pieces, []
         for piece in pieces:
             if piece.roster is member.roster and (piece.slot == member.slot).any():
-                call.pieces += self._bind(piece.rows, piece.first, piece.which)[0]  # none is left: it only got channels
+                call.pieces += self._directory.bind(piece.rows, piece.first, piece.which)[
+                    0
+                ]  # none is left: it only got channels
             else:
                 call.pieces.append(piece)
         return moved
-
-    def _roster(self, key: Key) -> Roster:
-        if key not in self._roster_of:
-            name, channels = key
-            detector = Detector(name, channels, self._groups[name], self._trainer, self._limits.sensors, self._outcomes)
-            others = (roster.detector for (group, _), roster in self._roster_of.items() if group == name)
-            if detector.misfit and not any(other.misfit for other in others):
-                log.warning("group %r: %s, so they start from random weights", name, detector.misfit)
-            self._roster_of[key] = Roster(len(self._rosters), detector)
-            self._rosters.append(self._roster_of[key])
-        return self._roster_of[key]
-
-    # --- rows
-
-    def _bind(self, rows: Rows, first: int, which: NDArray[np.intp]) -> tuple[list[Piece], list[int]]:
-        """The rows `which` by where their sensors live, and those that must go the way of readings."""
-        key = (rows.group, rows.channels, id(rows.names))
-        _, binding = self._bindings.setdefault(key, (rows.names, Binding()))  # kept with its names, whose id is the key
-        pieces: list[Piece] = []
-        left = self._look_up(binding, rows, first, which, pieces)
-        if len(left):
-            for number in np.unique(rows.number[left]).tolist():
-                member = self._member(rows.group, rows.names[number])
-                if member is not None and member.roster.channels.issuperset(rows.channels):
-                    binding.set(number, member.roster, member.slot)
-            left = self._look_up(binding, rows, first, left, pieces)
-        return pieces, left.tolist()
-
-    def _look_up(
-        self, binding: Binding, rows: Rows, first: int, which: NDArray[np.intp], pieces: list[Piece]
-    ) -> NDArray[np.intp]:
-        """Add the pieces that the binding knows; the rows that are left."""
-        for roster in self._rosters:
-            if len(which) and roster.detector.name == rows.group and roster.channels.issuperset(rows.channels):
-                slot = binding.find(rows.number[which], roster)
-                here = slot >= 0
-                if here.all():
-                    pieces.append(Piece(roster, rows, first, which, slot))
-                    return which[:0]
-                if here.any():
-                    pieces.append(Piece(roster, rows, first, which[here], slot[here]))
-                    which = which[~here]
-        return which
 
     # --- time and counts
 
     def silences(self, now: float) -> list[Event]:
         """Events of sensors that have fallen silent by data time `now`, and of those that are forgotten."""
-        events = [event for roster in self._rosters for event in roster.detector.silences(now)]
+        events = [event for roster in self._directory.rosters for event in roster.detector.silences(now)]
         for event in events:
-            number, slot = self._members.find(event.group, event.sensor) or (0, 0)
-            self._rosters[number].dirty[slot] = True
+            member = self._directory.find(event.group, event.sensor)
+            if member is not None:
+                member.roster.dirty[member.slot] = True
         return events + self._forget(now)
 
     def _forget(self, now: float) -> list[Event]:
@@ -296,10 +243,10 @@ class Fleet:
         after = math.inf if self._limits.forget_after is None else self._limits.forget_after
         events: list[Event] = []
         room = FORGOTTEN_AT_ONCE
-        for roster in self._rosters:
+        for roster in self._directory.rosters:
             gone, farewells = roster.forget(now, after, room)
             for one in gone:
-                self._members.remove(one.group, one.sensor)
+                self._directory.remove(one.group, one.sensor)
             self._gone += gone
             events += farewells
             room -= len(gone)
@@ -319,6 +266,15 @@ class Fleet:
             for state, count in detector.counts().items():
                 result[state] += count
         return result
+
+    def overview(self) -> Overview:
+        """All sensors at a glance: some milliseconds for ten thousand."""
+        return inspection.overview(self._directory.rosters)
+
+    def inspect(self, group: str, sensor: str) -> dict[str, Any] | None:
+        """What is known of a sensor, as plain values for people; None where it is not there."""
+        member = self._directory.find(group, sensor)
+        return None if member is None else inspection.facts(member.roster, member.slot)
 
     def take_adoptions(self) -> list[Adoption]:
         """What the rounds of training that ended since the last call led to."""
@@ -345,7 +301,7 @@ class Fleet:
         The sensors that were removed come first, with an empty state.
         """
         yield from self._gone
-        for roster in self._rosters:
+        for roster in self._directory.rosters:
             d = roster.detector
             signature, changed = d.arrays.signature, np.flatnonzero(roster.dirty)
             some = max(1, PACKED_AT_ONCE // d.arrays.row_bytes)
@@ -361,7 +317,7 @@ class Fleet:
     def saved(self) -> None:
         """What was packed is safe."""
         self._gone.clear()
-        for roster in self._rosters:
+        for roster in self._directory.rosters:
             roster.dirty[:] = False
 
     def unpack(self, packed: Packed) -> None:
@@ -379,21 +335,19 @@ class Fleet:
                 roster = self._home(one)
                 if one.sensor:
                     slots, states = waiting.setdefault(roster.number, ([], []))
-                    slot = self._house(roster, one.sensor)
-                    self._members.put(one.group, one.sensor, roster.number, slot)
-                    slots.append(slot)
+                    slots.append(self._directory.enter(roster, one.sensor).slot)
                     states.append(one.state)
                     if len(slots) * roster.detector.arrays.row_bytes > PACKED_AT_ONCE:
                         self.latest = max(self.latest, roster.furnish(*waiting.pop(roster.number)))
         finally:
             for number, some in waiting.items():
-                self.latest = max(self.latest, self._rosters[number].furnish(*some))
+                self.latest = max(self.latest, self._directory.rosters[number].furnish(*some))
 
     def _home(self, packed: Packed) -> Roster:
         """Where a packed sensor belongs; what its group shares is taken in at once."""
-        if packed.group not in self._groups:
+        if packed.group not in self._directory.groups:
             raise ValueError(f"group {packed.group!r} is not in the configuration")
-        roster = self._roster((packed.group, packed.channels))
+        roster = self._directory.roster((packed.group, packed.channels))
         arrays = roster.detector.arrays
         if packed.sensor == "":
             roster.detector.learner.unpack(packed.signature, packed.state)

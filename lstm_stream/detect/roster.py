@@ -20,6 +20,7 @@ ACCEPTED, DUPLICATE, OUT_OF_ORDER, IDLE = 0, 1, 2, 3
 
 LARGEST = 3.4e38  # float32's largest number, which controllers send for "no value"
 
+F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 I4 = NDArray[np.int32]
 I8 = NDArray[np.int64]
@@ -34,13 +35,16 @@ class Roster:
         self.detector = detector
         self.channels = frozenset(detector.channels)
         specs = FieldSpec("latest", "f8", (), -np.inf), FieldSpec("stay", "i8", (), -1), FieldSpec("dirty", "?")
-        self._arrays = SlotArrays(specs, 1, detector.arrays.most)
+        shown = FieldSpec("score", "f4", (), np.nan), FieldSpec("threshold", "f4", (), np.nan)
+        self._arrays = SlotArrays((*specs, *shown), 1, detector.arrays.most)
         self._spread()
 
     def _spread(self) -> None:
         self.latest: F8 = self._arrays.latest  # (S,) time of the last accepted sample, unix s
         self.stay: I8 = self._arrays.stay  # (S,) -1: the slot is free
         self.dirty: Mask = self._arrays.dirty  # (S,) changed since the state was saved
+        self.score: F4 = self._arrays.score  # (S,) of the last sample; NaN: none since the start
+        self.threshold: F4 = self._arrays.threshold  # (S,) likewise
 
     def enter(self, sensor: str, stay: int) -> int:
         """A slot for a sensor."""
@@ -49,6 +53,7 @@ class Roster:
             self._arrays.grow(slot + 1)
             self._spread()
         self.latest[slot], self.stay[slot], self.dirty[slot] = -np.inf, stay, False
+        self.score[slot] = self.threshold[slot] = np.nan
         return slot
 
     def leave(self, slot: int) -> None:

@@ -20,7 +20,7 @@ from lstm_stream.detect.scaling import EARLY
 from lstm_stream.detect.slots import FieldSpec, SlotArrays
 from lstm_stream.lstm.params import Shape
 
-VERSION = 4  # raise it when a field's meaning changes while its name and shape stay
+VERSION = 5  # raise it when a field's meaning changes while its name and shape stay
 CALIBRATED = 7  # forecast, burst, level, surprise, shape, clock, drift
 
 
@@ -35,13 +35,14 @@ class Sizes(NamedTuple):
     points: int  # of one look
     history: int  # samples to train on at most
     pool: int  # sensors whose windows train shared weights
+    excuses: int  # patterns that a person called normal; none: only while their alarm is open
 
 
 # A lean sensor has no memory of what it has seen, which takes most room and time; its day is a single wave, and its
 # histograms end where a lean sensor's statistics hardly ever come.
 PROFILES = {
-    "full": Sizes(CALIBRATED, BINS, QUARANTINE, TERMS, LOOKS, POINTS, 2**31, 64),
-    "lean": Sizes(LEAN, 52, 8, 3, 0, 0, 32, 512),
+    "full": Sizes(CALIBRATED, BINS, QUARANTINE, TERMS, LOOKS, POINTS, 2**31, 64, 4),
+    "lean": Sizes(LEAN, 52, 8, 3, 0, 0, 32, 512, 0),
 }
 
 
@@ -111,18 +112,32 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
         FieldSpec("histogram", "f4", (size.views, size.bins)),
         FieldSpec("fit", "f8", (size.views, FIT)),
         FieldSpec("maximum", "f8", (size.views,)),  # of the block under way
-        FieldSpec("block", "i8"),  # samples in it
+        FieldSpec("block", "i4"),  # samples in it
         FieldSpec("waiting", "f8", (size.quarantine, size.views)),  # blocks in quarantine
-        FieldSpec("blocks", "i8"),  # how many were put there
+        FieldSpec("blocks", "i4"),  # how many were put there
         FieldSpec("strictness", "f8", (), AT_FIRST),  # decades added to the threshold to keep the budget
         # alarm
         FieldSpec("open", "?"),
         FieldSpec("doubtful", "?"),  # whether the next sample had better not move what is usual
         FieldSpec("opened", "f8"),  # data time, unix s
         FieldSpec("peak", "f8", (), UNARMED),  # highest score of the alarm, kept for the refractory time
-        FieldSpec("quiet", "i8"),  # samples below the threshold in a row
+        FieldSpec("quiet", "i4"),  # samples below the threshold in a row
         FieldSpec("leading", "i1"),  # View that opened it
         FieldSpec("silent_since", "f8", (), np.nan),  # data time, unix s; NaN = not silent
+        # what persons said
+        FieldSpec("paused", "?"),  # nothing is learned
+        FieldSpec("acknowledged", "?", (2,)),  # somebody knows of: the open alarm, the silence
+        FieldSpec(
+            "episode", "f4", (size.views + 4 * d if size.excuses else 0,)
+        ),  # the open or latest alarm: see excuses.py
+        FieldSpec("excused", "f4", (size.excuses, size.views + 2 * d)),  # the patterns that are normal
+        FieldSpec("excuses", "u1"),  # how many there have been
+        FieldSpec("allowed_run", "f4", (d,)),  # identical values in a row that are normal
+        FieldSpec("allowed_gap", "f4"),  # s without samples that are normal
+        FieldSpec("hushed", "?"),  # the silence that goes on is normal
+        FieldSpec(
+            "silence", "f8", (2 if size.excuses else 0,)
+        ),  # the latest one that is over: since when, how long without samples
         # history
         FieldSpec("past_time", "f4", (ring,)),  # of the week, s
         FieldSpec("past_value", "f4", (ring, d)),  # scaled

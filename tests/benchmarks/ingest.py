@@ -177,7 +177,8 @@ def idle_fleet(limits: Limits) -> Fleet:
     """A fleet whose detectors do nothing."""
     group = Group.model_validate({"model": {"hidden": 2, "weights": "shared"}, "retraining": {"enabled": False}})
     fleet = Fleet({"default": group}, limits, Trainer())
-    roster = fleet._roster
+    directory = fleet._directory
+    roster = directory.roster
 
     def idle(key: Any) -> Any:
         found = roster(key)
@@ -188,7 +189,7 @@ def idle_fleet(limits: Limits) -> Fleet:
         found.detector.process = process
         return found
 
-    fleet._roster = idle  # type: ignore[method-assign]
+    directory.roster = idle  # type: ignore[method-assign]
     return fleet
 
 
