@@ -21,12 +21,19 @@ def _name(name: str) -> str:
     return name
 
 
-def _url(url: str) -> str:
-    # The value is not repeated: the address of a webhook often is its password.
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+def check_url(url: str) -> str:
+    """The address of a webhook, as it is. ValueError says what would be right, and never repeats it.
+
+    The address of a webhook often is its password.
+    """
+    try:
+        parts = urlsplit(url)
+        fit = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        fit = False
+    if not fit or not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError("is not the address of a webhook; write one such as https://pager.example.com/hook")
-    if parts.username or parts.password:
+    if "@" in parts.netloc:
         raise ValueError("holds a password; write the header Authorization to a file and name it in header_files")
     return url
 
@@ -105,7 +112,7 @@ class Webhook(Section):
     """Events as HTTP POST requests."""
 
     name: SinkName = Field(default="webhook", description="Its name in metrics and in the log.")
-    url: Annotated[Text, AfterValidator(_url)] | None = Field(
+    url: Annotated[Text, AfterValidator(check_url)] | None = Field(
         default=None, description="Where to POST events. null, and neither url_file nor url_env: nowhere."
     )
     url_file: File | None = Field(default=None, description="File that holds the url, where that is a secret.")

@@ -30,8 +30,9 @@ def severity_of(event: Event, rule: Severity) -> SeverityName:
     outside = [_is_outside(one) for one in event.channels.values()]
     if len(outside) >= _FEW and sum(outside) >= rule.broad * len(outside):
         rank = min(rank + 1, 2)
-    floors: dict[str, SeverityName] = {"silence": "warning", **rule.at_least}
-    return SEVERITIES[max(rank, _RANK[floors.get(event.view, "info")])]
+    usual: SeverityName = "warning" if event.view == "silence" else "info"
+    least: SeverityName = {str(view): name for view, name in rule.at_least.items()}.get(event.view, usual)
+    return SEVERITIES[max(rank, _RANK[least])]
 
 
 def is_at_least(severity: SeverityName, least: SeverityName) -> bool:

@@ -15,7 +15,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
+from lstm_stream.config import Severity
 from lstm_stream.outputs.events import to_json, topic_for
+from lstm_stream.outputs.severity import severity_of
 from lstm_stream.records import ChannelEvidence, Event
 
 OPENED = Event(
@@ -56,6 +58,7 @@ class Payload(BaseModel):
     group: str
     state: Literal["opened", "closed"]
     view: str
+    severity: Literal["info", "warning", "critical"]
     reason: str
     opened: str | None
     opened_unix: float | None
@@ -66,6 +69,7 @@ class Payload(BaseModel):
     score: float | None
     threshold: float | None
     generation: int
+    maintenance: str | None
     channels: dict[str, Channel]
 
 
@@ -88,6 +92,49 @@ def test_an_opened_alarm_says_when_in_data_time_and_in_wall_clock_time() -> None
     assert payload.processed == "2026-11-21T06:48:20.500Z"
     assert (payload.version, payload.id, payload.sensor) == ("0.1.0", "3f2a", "hall/pump-7")
     assert payload.channels["bearing"] == Channel(actual=61.5, expected=57.25, lower=56.0, upper=58.5, contribution=1.0)
+
+
+def test_it_says_how_severe_it_is_and_in_which_maintenance_it_opened() -> None:
+    payload = parse(to_json(OPENED, 0.0, "0.1.0"))  # 3.75 decades
+    assert (payload.severity, payload.maintenance) == ("critical", None)
+    payload = parse(to_json(OPENED, 0.0, "0.1.0", Severity(critical=4), "bearing change"))
+    assert (payload.severity, payload.maintenance) == ("warning", "bearing change")
+
+
+CHANNEL = ChannelEvidence(9.0, 5.0, 4.0, 6.0, 0.2)
+INSIDE = ChannelEvidence(5.0, 5.0, 4.0, 6.0, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("score", "threshold", "channels", "view", "severity"),
+    [
+        (3.5, 3.5, 1, "level", "info"),
+        (4.4, 3.5, 1, "level", "info"),
+        (4.5, 3.5, 1, "level", "warning"),
+        (6.5, 3.5, 1, "level", "critical"),
+        (3.5, 3.5, 2, "level", "info"),  # of four channels: half
+        (3.5, 3.5, 4, "level", "warning"),
+        (4.5, 3.5, 4, "level", "critical"),
+        (99.0, 3.5, 4, "level", "critical"),
+        (0.0, 0.0, 0, "silence", "warning"),
+        (3.5, 3.5, 1, "stuck", "critical"),  # by the rule below
+        (7.0, 0.0, 1, "level", "info"),  # forgotten: no threshold any more
+        (math.nan, 3.5, 1, "level", "info"),
+        (math.inf, 3.5, 1, "level", "info"),
+    ],
+)
+def test_severity_is_a_matter_of_decades_of_breadth_and_of_the_view(
+    score: float, threshold: float, channels: int, view: str, severity: str
+) -> None:
+    some = {f"c{k}": CHANNEL if k < channels else INSIDE for k in range(4)}
+    rule = Severity.model_validate({"at_least": {"stuck": "critical"}, "broad": 0.75})
+    event = replace(OPENED, score=score, threshold=threshold, view=view, channels=some)
+    assert severity_of(event, rule) == severity
+
+
+def test_of_two_channels_both_outside_are_not_many() -> None:
+    event = replace(OPENED, score=3.5, channels={"a": CHANNEL, "b": CHANNEL})
+    assert severity_of(event, Severity()) == "info"
 
 
 def test_a_closed_alarm_has_both_times() -> None:
@@ -184,6 +231,21 @@ def test_whatever_the_sensor_is_called_its_topic_can_be_published(sensor: str, g
 def test_an_ordinary_name_stands_in_the_topic_as_it_is() -> None:
     event = replace(OPENED, sensor="Kühlhaus pump.7-β", group="pumps")
     assert topic_for("{group}/{sensor}/anomaly", event) == "pumps/Kühlhaus pump.7-β/anomaly"
+
+
+def test_no_two_sensors_share_a_topic() -> None:
+    """Also not one that is called as another one's topic."""
+    plain = ["hall/pump", "hall+pump", "hall_pump", "x" * 100, "x" * 101, "x" * 102, "", "_", "$a", "_a"]
+    topics = [topic_for("{sensor}", replace(OPENED, sensor=name)) for name in plain]
+    assert topics[0].startswith("hall_pump~")
+    assert topics[2] == "hall_pump"
+    again = [topic_for("{sensor}", replace(OPENED, sensor=topic)) for topic in topics]
+    assert len({*topics, *again}) == len({*plain, *topics})
+
+
+@given(st.lists(names, unique=True, min_size=2, max_size=20))
+def test_different_names_give_different_topics(sensors: list[str]) -> None:
+    assert len({topic_for("a/{sensor}", replace(OPENED, sensor=name)) for name in sensors}) == len(sensors)
 
 
 def test_a_sensor_that_is_called_like_a_placeholder_stays_that() -> None:
