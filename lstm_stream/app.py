@@ -31,6 +31,7 @@ from lstm_stream.ingest.warming import warm
 from lstm_stream.outputs.events import to_json, topic_for
 from lstm_stream.outputs.health import Health
 from lstm_stream.outputs.metrics import Intake, Metrics
+from lstm_stream.outputs.series import Series
 from lstm_stream.outputs.web.documents import BrokerState
 from lstm_stream.outputs.web.server import WebServer
 from lstm_stream.records import Event, Packed, Reading
@@ -67,13 +68,22 @@ class App:
     def __init__(self, config: Config, fresh: bool, observers: Sequence[Observer], file: Path | None = None) -> None:
         self._config = config
         self._fresh = fresh
-        self.metrics = Metrics(__version__, config.groups)
+        self.metrics = Metrics(__version__, config.groups, config.events.severity)
         self._trainer = Trainer()
         self._fleet = Fleet(config.groups, config.limits, self._trainer)
-        self._inbox = Inbox(config.limits.inbox)
-        self._session = Session(config.broker, config.sources, config.events, self._inbox, self.metrics.disconnected)
+        limits = config.limits
+        self._inbox = Inbox(limits.inbox, limits.inbox_bytes, limits.overflow)
+        self._session = Session(
+            config.broker,
+            config.sources,
+            config.events,
+            self._inbox,
+            self.metrics.disconnected,
+            longest=limits.payload_bytes,
+        )
         self._store = Store(config.state.path) if config.state.path else None
-        self._reporter = Reporter(self.metrics, config.limits.sensors)
+        self._series = Series(config.metrics.sensors) if config.metrics.sensors.enabled else None
+        self._reporter = Reporter(self.metrics, config.limits.sensors, self._series)
         self._assembly = Assembly(config.sources, config.limits, groups=config.groups)
         self._watch = Watch(self._fleet, lambda: self._service.data_time)
         self._service = Service(
@@ -99,8 +109,9 @@ class App:
         Raises StateError, SetupError or OSError with a clear sentence.
         """
         self.metrics.watch(self._intake)
-        self._reloaded(True)
         self.metrics.watch_health(self.health)
+        if self._series:
+            self.metrics.watch_series(self._series.render)
         self.metrics.reloaded(True, time.time())
         logging.getLogger("lstm_stream").addHandler(self.metrics.log_handler())
         warm_kernels()
@@ -163,7 +174,7 @@ class App:
             raise RefusedError(str(error)) from None
         self._assembly.configure(config.sources, config.limits, config.groups)
         self._session.configure(config.sources, config.events)
-        self._inbox.limit(config.limits.inbox)
+        self._inbox.limit(config.limits.inbox, config.limits.inbox_bytes, config.limits.overflow)
         self._service.configure(config.state.every, config.limits.batch)
         self._reporter.limit = config.limits.sensors
         self.metrics.configured(config.groups)
@@ -218,7 +229,11 @@ class App:
     def _intake(self) -> Intake:
         s, waiting = self._session, len(self._inbox)
         limit, forgotten = self._config.limits.inbox, self._fleet.forgotten
-        return Intake(s.connected, s.messages_received, self._inbox.dropped, waiting, limit, forgotten)
+        return Intake(s.connected, s.messages_received, self._drops(), waiting, limit, forgotten)
+
+    def _drops(self) -> dict[str, int]:
+        """Messages that were received and never scored, by why."""
+        return {**self._inbox.drops, **self._session.losses}
 
     def health(self) -> Health:
         """Healthy: the loop turns. Ready: messages come in and are scored."""
@@ -255,7 +270,7 @@ class App:
             self._service.command,
             self.health,
             self._broker_state,
-            lambda: self._inbox.dropped,
+            lambda: sum(self._drops().values()),
         )
 
     def _broker_state(self) -> BrokerState:
@@ -269,7 +284,7 @@ class App:
         return Stats(
             t.messages,
             t.samples,
-            self._inbox.dropped,
+            sum(self._drops().values()),
             dict(t.rejections),
             dict(t.sensors),
             dict(t.retrains),
@@ -288,9 +303,7 @@ class App:
         return result
 
 
-def build(
-    config: Config, *, fresh: bool = False, observers: Sequence[Observer] = (), file: Path | None = None
-) -> App:
+def build(config: Config, *, fresh: bool = False, observers: Sequence[Observer] = (), file: Path | None = None) -> App:
     """A daemon for `config`; `fresh` sets an existing state aside. `observers` are told of every turn.
 
     `file` is where `config` was read from: it is read again when it changes.

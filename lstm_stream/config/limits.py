@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from lstm_stream.config.section import Section
@@ -18,6 +20,14 @@ class Limits(Section):
     channels: int = Field(default=64, ge=1, description="Channels of one sensor; samples with more are rejected.")
     inbox: int = Field(
         default=100_000, ge=1, description="Messages waiting to be scored; beyond it they are dropped and counted."
+    )
+    inbox_bytes: int = Field(
+        default=134_217_728, ge=65_536, description="Bytes that these messages may take together, topics included."
+    )
+    overflow: Literal["drop_newest", "drop_oldest", "block"] = Field(
+        default="drop_newest",
+        description="What a full inbox does. drop_newest: what comes is lost. drop_oldest: what has waited longest is. "
+        "block: nothing more is read from the broker, who keeps it (QoS 1) or drops it.",
     )
     payload_bytes: int = Field(
         default=262_144, ge=16, description="Longest payload in bytes; longer ones are rejected."

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from paho.mqtt.properties import Properties
 
 from lstm_stream.config import Broker
 from lstm_stream.ingest.login import SetupError, read_password, tls_context
-from lstm_stream.ingest.reader import Deliver, Tap, works
+from lstm_stream.ingest.reader import Admits, Deliver, Tap, works
 
 _log = logging.getLogger(__name__)
 _paho_log = _log.getChild("paho")
@@ -30,7 +32,13 @@ class Client(paho.Client):
     With `deliver`, what can be read in bulk goes there and the rest to on_message; without, all goes to on_message.
     """
 
-    def __init__(self, broker: Broker, deliver: Deliver | None = None) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        deliver: Deliver | None = None,
+        admits: Admits = lambda: True,
+        longest: int = 2**28,
+    ) -> None:
         v5 = broker.protocol == "5"
         super().__init__(
             CallbackAPIVersion.VERSION2,
@@ -41,7 +49,11 @@ class Client(paho.Client):
         )
         self._broker = broker
         self._deliver = deliver
+        self._admits = admits
+        self._longest = longest
         self._tap: Tap | None = None
+        self._pinged = 0.0  # monotonic s
+        self.fell_silent = False  # the broker, which is why this connection ends
 
     def prepare(self) -> None:
         """Login, encryption and back-off; loop_start() then connects. Raises SetupError for what cannot work."""
@@ -85,11 +97,33 @@ class Client(paho.Client):
                 time.sleep(self._broker.reconnect_min)
                 self._aim()
 
+    def loop_misc(self) -> MQTTErrorCode:
+        """The keep-alive. paho's own counts neither what the tap takes, nor that nothing is read while it is held.
+
+        A ping every half keep-alive; the connection ends if nothing is heard for one and a half.
+        """
+        tap: Any = self._tap
+        now, keepalive = time.monotonic(), self._broker.keepalive
+        if tap is None or self.socket() is not tap:
+            return super().loop_misc()
+        if self.is_connected() and now - self._pinged >= keepalive / 2:
+            self._pinged = now
+            tap.ping()
+        if not tap.is_held and now - tap.heard >= 1.5 * keepalive:
+            self.fell_silent = True
+            tap.heard = now  # once is enough
+            with suppress(OSError):
+                tap.shutdown(socket.SHUT_RDWR)  # read as its end
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
     def _create_socket(self) -> Any:
         """paho's, a private name (works() tries it out), with a tap on it."""
         connection = super()._create_socket()
+        self.fell_silent = False
         if self._deliver is not None:
-            self._tap = Tap(connection, self._broker.protocol == "5", self._deliver)
+            v5 = self._broker.protocol == "5"
+            self._tap = Tap(connection, v5, self._deliver, admits=self._admits, longest=self._longest)
+            self._pinged = time.monotonic()
         return connection if self._tap is None else self._tap
 
     def _aim(self) -> None:

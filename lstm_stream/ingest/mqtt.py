@@ -6,9 +6,9 @@ Rules:
 1. A message is acknowledged after the work on it, and worked on once, however often a connection is lost meanwhile
    (receipts.py). Only a process that ends without its goodbye gets messages again that it had worked on.
 2. Callbacks run on the network thread and never wait: one that does misses the keep-alive.
-3. A message that finds the inbox full is lost, counted, and acknowledged all the same: left unacknowledged it would
-   fill the broker's window and come again only after a reconnect. With QoS 1 that window (broker.receive_maximum)
-   holds the broker back before an inbox larger than it can fill.
+3. A message that a full inbox drops is counted, and acknowledged all the same: left unacknowledged it would fill the
+   broker's window and come again only after a reconnect. With QoS 1 that window (broker.receive_maximum) holds the
+   broker back before an inbox larger than it can fill; with limits.overflow `block` nothing is dropped here at all.
 4. The session outlives this process (clean_session: false): what arrives meanwhile with QoS 1 is delivered later.
 """
 
@@ -41,6 +41,7 @@ _log = logging.getLogger(__name__)
 
 _SHORT = 10.0  # seconds: a connection that ended sooner was not lost by chance
 _SHORT_IN_A_ROW = 3
+_PATIENCE = 0.02  # s that reading waits for room in the inbox before it looks after the rest
 _LOGIN_REFUSED = ("Bad user name or password", "Not authorized")
 
 
@@ -59,11 +60,13 @@ class Session:
         inbox: Inbox,
         on_disconnect: Callable[[str], None] | None = None,
         bulk: bool = True,
+        longest: int = 2**28,
     ) -> None:
         self.connected = False
         self.subscribed = False  # to every filter
         self.problem = "not connected yet"
         self.messages_received = 0
+        self.losses = {"stopping": 0, "internal": 0}  # messages that came too late for this process, or met a defect
         self.messages_unsent = 0  # publishes lost because too many waited
         self.disconnects = 0
         self._broker = broker
@@ -75,6 +78,7 @@ class Session:
         self._inbox = inbox
         self._on_disconnect = on_disconnect
         self._bulk = bulk
+        self._longest = longest
         self._own = OwnTopics(events)
         self._client: Client | None = None
         self._thread: threading.Thread | None = None
@@ -91,7 +95,7 @@ class Session:
 
         Raises SetupError where it cannot work: an unreadable password or certificate.
         """
-        client = Client(self._broker, self._arrived if self._bulk else None)
+        client = Client(self._broker, self._arrived if self._bulk else None, self._may_read, self._longest)
         client.prepare()
         client.will_set(self._events.status_topic, _status("offline"), qos=1, retain=True)
         client.on_pre_connect = self._before_connect
@@ -141,6 +145,26 @@ class Session:
             if due and self.connected and client is not None:
                 client.acknowledge(np.concatenate(due))
 
+    def recall(self, messages: Sequence[Message | Chunk]) -> None:
+        """The work on these was done by a process before this one: should they come again, they are acknowledged."""
+        with self._lock:
+            for item in messages:
+                if isinstance(item, Chunk):
+                    self._receipts.recall(item)
+
+    def memory(self) -> bytes:
+        """Which messages the broker may deliver again though the work is done, for a process after this one."""
+        with self._lock:
+            return self._receipts.memory()
+
+    def remember(self, memory: bytes) -> None:
+        """Take up what memory() said before the start. What cannot be read is told, and forgotten."""
+        try:
+            with self._lock:
+                self._receipts.remember(memory)
+        except (ValueError, IndexError) as error:
+            _log.warning("which messages came last before the start cannot be read: %r", error)
+
     def _finish(self, item: Message | Chunk) -> NDArray[np.integer]:
         """The packet ids for which a PUBACK is due. The lock is held."""
         if isinstance(item, Chunk):
@@ -173,6 +197,8 @@ class Session:
         deadline = time.monotonic() + timeout
         if self.connected:
             self._say_offline(client, timeout)
+        if lost := self.losses["stopping"]:
+            _log.warning("%d messages of QoS 0 came while stopping and are lost; with QoS 1 they come again", lost)
         self._closing = True
         client.disconnect()
         if self._thread is not None:
@@ -239,7 +265,11 @@ class Session:
         try:
             if self._taking:
                 self._sift(chunk)
+            else:
+                own = self._own.among(chunk)
+                self._miss(int((~chunk.is_acknowledged & (True if own is None else ~own)).sum()))
         except Exception:
+            self.losses["internal"] += len(chunk)
             _log.exception("%d messages were lost", len(chunk))
 
     def _sift(self, chunk: Chunk) -> None:
@@ -256,9 +286,16 @@ class Session:
                     self._confirm(chunk.only(finished))
                     chunk = chunk.only(~repeated)
         self.messages_received += len(chunk)
-        taken = self._inbox.put(chunk)
-        if taken < len(chunk):
-            self.acknowledge((chunk.only(slice(taken, None)),))
+        if dropped := self._inbox.put(chunk):
+            self.acknowledge(dropped)
+
+    def _may_read(self) -> bool:
+        """Whether there is room for more, or will be in a moment; at the end all is read, for the answers in it."""
+        return not self._taking or self._inbox.admits(_PATIENCE)
+
+    def _miss(self, count: int) -> None:
+        """Messages with QoS 0 came after the last that is taken, and will not come again."""
+        self.losses["stopping"] += count
 
     def _confirm(self, chunk: Chunk) -> None:
         """Acknowledge what needs no work. The lock is held."""
@@ -267,6 +304,7 @@ class Session:
 
     def _received(self, client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
         if not self._taking:
+            self._miss(message.qos == 0)
             return
         try:
             topic = message.topic
@@ -278,8 +316,8 @@ class Session:
             self.messages_received += 1
             number = self._receipts.number(message.mid) if message.qos else 0
             arrived = Message(topic, bytes(message.payload), time.time(), message.retain, message.qos, number)
-            if not self._inbox.put(arrived):
-                self.acknowledge((arrived,))
+            if dropped := self._inbox.put(arrived):
+                self.acknowledge(dropped)
 
     def _is_new(self, client: paho.Client, topic: str, message: paho.MQTTMessage) -> bool:
         """Whether a message with QoS 1 did not come before."""
@@ -295,6 +333,8 @@ class Session:
         self, _client: paho.Client, _userdata: Any, flags: paho.DisconnectFlags, reason: ReasonCode, _properties: Any
     ) -> None:
         said = f": {reason}" if flags.is_disconnect_packet_from_server else ""  # else the reason is a guess of paho's
+        if self._client is not None and self._client.fell_silent:
+            said = f": nothing was heard from it for {1.5 * self._broker.keepalive:g} s"
         self._lost(f"lost the connection to {self._address}{said}")
         if not self._answered and not self._closing:
             self._trouble(f"{self._address} hung up before it answered; is TLS on at one end only?")

@@ -9,16 +9,22 @@ Rules:
 1. Packets keep their order: before a packet is given to paho, what came before it is delivered.
 2. The first packet is paho's, whatever it is: nothing is delivered before the session has begun.
 3. One read a call; then paho gets its BlockingIOError, and looks after the keep-alive, however much is waiting.
-4. A packet that is none of ours, malformed, or larger than the buffer is paho's, with all its consequences.
-5. Acknowledgements go out between two packets of paho's, never within one.
+4. A packet that is none of ours, malformed, or larger than the buffer is paho's, with all its consequences; one that
+   is beyond `longest` ends the connection, as paho would collect it in memory.
+5. Acknowledgements and pings go out between two packets of paho's, never within one.
+6. While `admits()` says no, nothing is read: TCP then holds the broker back. Pings go out all the same.
+7. A PUBLISH beyond `longest` is not collected in memory either: it is delivered with a payload of zeros, one byte
+   longer than allowed, for the decoder to reject, and its bytes are thrown away as they come.
 """
 
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -26,21 +32,41 @@ from numpy.typing import NDArray
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from lstm_stream.ingest.splitter import COLUMNS, FULL, OTHER, split
+from lstm_stream.ingest.splitter import COLUMNS, FULL, INCOMPLETE, OTHER, length_by_hand, publish_by_hand, split
 from lstm_stream.records import APART, Chunk
 
 BUFFER = 2**18  # bytes
 _ROWS = 8192  # of a chunk
 _APART = np.arange(_ROWS) * APART
+_AROUND = 2**17  # bytes of a PUBLISH beside its payload: above any topic
 _RECORDS = 256  # of TLS, read in one call; brokers make one of each message
 
 Deliver = Callable[[Chunk], None]
+Admits = Callable[[], bool]
+
+_PINGREQ = b"\xc0\x00"
 
 
 class Tap:
-    """A socket, as far as paho uses one. `deliver` is called on the thread that reads and must not raise."""
+    """A socket, as far as paho uses one. `deliver` is called on the thread that reads and must not raise.
 
-    def __init__(self, connection: Any, v5: bool, deliver: Deliver, clock: Callable[[], float] = time.time) -> None:
+    `heard` is when bytes last came (monotonic s), `is_held` whether reading is held back.
+    """
+
+    def __init__(
+        self,
+        connection: Any,
+        v5: bool,
+        deliver: Deliver,
+        clock: Callable[[], float] = time.time,
+        admits: Admits = lambda: True,
+        longest: int = 2**28,
+    ) -> None:
+        self.heard = time.monotonic()
+        self.is_held = False
+        self._admits = admits
+        self._longest = longest  # payload that is delivered as it is
+        self._skipping = 0  # bytes of a packet under way that nobody wants
         self._socket = connection
         self._secure = hasattr(connection, "pending")
         self._v5 = v5
@@ -81,8 +107,12 @@ class Tap:
                 return self._pass(size)
             if ready:
                 raise BlockingIOError
+            self.is_held = not self._admits()
+            if self.is_held:
+                raise BlockingIOError
             if not self._fill():
                 return b""
+            self.heard = time.monotonic()
             ready = True
 
     def send(self, data: bytes) -> int:
@@ -101,6 +131,15 @@ class Tap:
         packets[:, 2], packets[:, 3] = packet_ids >> 8, packet_ids & 0xFF
         with self._lock:
             self._acknowledgements += packets.tobytes()
+
+    def ping(self) -> None:
+        """Tell the broker that we are here, now or as soon as something can be sent. On the thread that sends."""
+        with self._lock:
+            if _PINGREQ not in self._acknowledgements[-2:]:
+                self._acknowledgements += _PINGREQ
+        if not self._within:
+            with suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                self._flush()
 
     def _flush(self) -> None:
         """Send the acknowledgements; BlockingIOError where not all can be sent now."""
@@ -139,6 +178,7 @@ class Tap:
         """Deliver the PUBLISHes at the front of the buffer, up to a packet that is paho's or not complete."""
         self._unread = False
         while True:
+            self._skip()
             limit = _ROWS if self._begun else 0
             rows, at, why, length = split(self._bytes, self._start, self._stop, self._v5, self._table[:limit])
             if rows:
@@ -147,10 +187,36 @@ class Tap:
                 arrivals = np.add(max(self._clock(), self._time), _APART[:rows], dtype=np.float64)
                 self._time = float(arrivals[-1]) + APART
                 self._deliver(Chunk(data, table, arrivals))
-            if why == OTHER or length > BUFFER or (length and not self._begun):
+            if length > max(BUFFER, self._longest + _AROUND):
+                if why != INCOMPLETE or not self._begun:
+                    raise ConnectionAbortedError("the broker sent a malformed packet, or one of an endless length")
+                self._shorten(length)
+            elif why == OTHER or length > BUFFER or (length and not self._begun):
                 self._begun, self._passing = True, length
             if why != FULL or self._passing:
                 return
+
+    def _skip(self) -> None:
+        """Throw away what is here of a packet that is too long."""
+        skipped = min(self._skipping, self._stop - self._start)
+        self._start += skipped
+        self._skipping -= skipped
+
+    def _shorten(self, length: int) -> None:
+        """Deliver a PUBLISH that is too long without its payload, as soon as its head is here, and skip the rest."""
+        data = bytes(self._buffer[self._start : self._stop])
+        if len(data) < _AROUND:
+            return
+        _, taken = length_by_hand(data[1:5]) or (0, 0)
+        row = publish_by_hand(data[0], data[1 + taken :], 1 + taken, self._v5)
+        if row is None:
+            raise ConnectionAbortedError("the broker sent a malformed packet")
+        payload = row[2]
+        table = np.array([(*row[:3], self._longest + 1, *row[4:])], np.int32)
+        self._skipping = length
+        self._skip()
+        content = data[:payload] + bytes(self._longest + 1)
+        self._deliver(Chunk(content, table, np.array([max(self._clock(), self._time)])))
 
 
 class _Trial(paho.Client):

@@ -105,7 +105,7 @@ def split_by_hand(data: bytes, v5: bool) -> tuple[list[tuple[int, ...]], int, in
     rows: list[tuple[int, ...]] = []
     at = 0
     while True:
-        length = _length_by_hand(data[at + 1 :])
+        length = length_by_hand(data[at + 1 :])
         if at == len(data) or length is None:
             return rows, at, INCOMPLETE
         if length[1] == 0 or data[at] & 0xF4 != _PUBLISH:
@@ -114,14 +114,14 @@ def split_by_hand(data: bytes, v5: bool) -> tuple[list[tuple[int, ...]], int, in
         end = body + length[0]
         if end > len(data):
             return rows, at, INCOMPLETE
-        row = _publish_by_hand(data[at], data[body:end], body, v5)
+        row = publish_by_hand(data[at], data[body:end], body, v5)
         if row is None:
             return rows, at, OTHER
         rows.append(row)
         at = end
 
 
-def _length_by_hand(data: bytes) -> tuple[int, int] | None:
+def length_by_hand(data: bytes) -> tuple[int, int] | None:
     """Value and size of a variable byte integer; None while bytes are missing, of size 0 where it is none."""
     size = next((k + 1 for k, byte in enumerate(data[:4]) if byte < 128), None)
     if size is None:
@@ -129,7 +129,7 @@ def _length_by_hand(data: bytes) -> tuple[int, int] | None:
     return sum((byte & 127) * 128**k for k, byte in enumerate(data[:size])), size
 
 
-def _publish_by_hand(first: int, body: bytes, start: int, v5: bool) -> tuple[int, ...] | None:
+def publish_by_hand(first: int, body: bytes, start: int, v5: bool) -> tuple[int, ...] | None:
     """The row of a packet whose body begins at `start`."""
     length = int.from_bytes(body[:2], "big")
     topic, rest = body[2 : 2 + length], body[2 + length :]
@@ -139,7 +139,7 @@ def _publish_by_hand(first: int, body: bytes, start: int, v5: bool) -> tuple[int
         if len(body) < 4 + length:
             return None
     if v5:
-        properties = _length_by_hand(rest)
+        properties = length_by_hand(rest)
         if properties is None or properties[1] == 0 or sum(properties) > len(rest):
             return None
         rest = rest[sum(properties) :]

@@ -21,7 +21,7 @@ class Intake(NamedTuple):
 
     connected: bool
     received: int  # messages since the start
-    dropped: int  # of them lost because the queue was full
+    dropped: Mapping[str, int]  # of them lost before they were decoded, by why
     queued: int
     capacity: int
     forgotten: int = 0  # sensors that were removed
@@ -48,7 +48,7 @@ class IntakeCollector(Collector):
     """The network side, read at the scrape; all zero until somebody watches it."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.read: Callable[[], Intake] = lambda: Intake(False, 0, 0, 0, 0)
+        self.read: Callable[[], Intake] = lambda: Intake(False, 0, {}, 0, 0)
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
@@ -56,9 +56,10 @@ class IntakeCollector(Collector):
         intake = self.read()
         yield GaugeMetricFamily("lstm_stream_mqtt_connected", "1 while the broker is there.", intake.connected)
         yield CounterMetricFamily("lstm_stream_messages_received", "MQTT messages received.", intake.received)
-        yield CounterMetricFamily(
-            "lstm_stream_messages_dropped", "Messages lost because the queue was full.", intake.dropped
-        )
+        dropped = CounterMetricFamily("lstm_stream_messages_dropped", "Messages lost unread.", labels=["reason"])
+        for reason, count in intake.dropped.items():
+            dropped.add_metric([reason], count)
+        yield dropped
         yield CounterMetricFamily(
             "lstm_stream_sensors_forgotten",
             "Sensors removed after long silence (limits.forget_after).",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,8 +86,8 @@ def read(tap: Tap, wire: Wire, size: int = 1) -> list[bytes]:
     return told
 
 
-def tap_on(wire: Any, v5: bool = False) -> Tap:
-    return Tap(wire, v5, lambda _: None, lambda: 1.0)
+def tap_on(wire: Any, v5: bool = False, **options: Any) -> Tap:
+    return Tap(wire, v5, lambda _: None, lambda: 1.0, **options)
 
 
 _STREAM = [
@@ -154,11 +155,66 @@ def test_a_packet_as_large_as_the_buffer_is_delivered() -> None:
     assert read(tap_on(wire), wire) == [b"!" + CONNACK, b"1", bytes(BUFFER - 7), b"2"]
 
 
-def test_after_a_length_that_cannot_be_all_is_the_sessions() -> None:
-    wire = Wire([CONNACK, b"\x30\xff\xff\xff\xff\xff" + publish(b"1")])
-    tap = tap_on(wire)
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"\x30\xff\xff\xff\xff\xff",  # no length
+        b"\x34\xff\xff\xff\x7f" + bytes(100),  # 256 MiB with QoS 2, which nobody asked for
+        b"\x90\xff\xff\xff\x7f" + bytes(100),  # a SUBACK of 256 MiB
+        b"\x30\xff\xff\xff\x7f" + bytes(2**18),  # no topic
+    ],
+)
+def test_a_packet_that_would_fill_the_memory_ends_the_connection(packet: bytes) -> None:
+    wire = Wire([CONNACK, packet])
+    tap = tap_on(wire, longest=1000)
     assert tap.recv(4) == CONNACK
-    assert tap.recv(100) == b"\x30\xff\xff\xff\xff\xff" + publish(b"1")
+    with pytest.raises(ConnectionAbortedError):
+        read(tap, wire)
+
+
+@pytest.mark.parametrize("first", [0x30, 0x32])
+def test_a_payload_that_is_too_long_is_thrown_away_but_for_one_byte_too_many(first: int) -> None:
+    long = publish(b"7" * 5_000_000, first)
+    wire = Wire(
+        [CONNACK + publish(b"1"), *(long[at : at + 99_999] for at in range(0, len(long), 99_999)), publish(b"2")]
+    )
+    tap, chunks = tap_on(wire, longest=1000), list[Chunk]()
+    tap._deliver = chunks.append
+    while wire.script:
+        with suppress(BlockingIOError):
+            tap.recv(4)
+    messages = [message for chunk in chunks for message in chunk.messages()]
+    assert [(message.topic, len(message.payload)) for message in messages] == [("t", 1), ("t", 1001), ("t", 1)]
+    assert messages[1].mid == (7 if first & 6 else 0)
+    assert sum(len(chunk.data) for chunk in chunks) < 10_000
+
+
+def test_nothing_is_read_while_it_is_held_but_pings_go_out() -> None:
+    wire, open_again = Wire([CONNACK, publish(b"1")]), [True, False, False, True]
+    tap = tap_on(wire, admits=lambda: open_again.pop(0))
+    assert tap.recv(4) == CONNACK
+    for _ in range(2):
+        with pytest.raises(BlockingIOError):
+            tap.recv(1)
+        assert (tap.is_held, wire.reads) == (True, 1)
+    tap.ping()
+    tap.ping()
+    assert bytes(wire.sent) == b"\xc0\x00" * 2
+    with pytest.raises(BlockingIOError):
+        tap.recv(1)
+    assert (tap.is_held, wire.reads) == (False, 2)
+
+
+def test_a_ping_waits_for_the_end_of_a_packet_and_for_room_and_does_not_pile_up() -> None:
+    wire = Wire([], room=[2, 3, 0])
+    tap = tap_on(wire)
+    assert tap.send(b"abcde") == 2
+    tap.ping()
+    assert tap.send(b"cde") == 3
+    tap.ping()
+    tap.ping()
+    assert tap.send(b"fg") == 2
+    assert bytes(wire.sent) == b"abcde" + b"\xc0\x00" + b"fg"
 
 
 def test_the_end_is_told() -> None:
