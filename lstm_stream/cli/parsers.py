@@ -67,7 +67,8 @@ def add_run(verbs: Verbs[argparse.ArgumentParser]) -> None:
         "watch your own sensors: the daemon",
         "Subscribes to your broker, scores every message, publishes anomaly events and serves metrics and health.\n"
         "SIGTERM or Ctrl-C: takes no more messages, finishes those taken, saves what was learned, exits with 0;\n"
-        "a second one exits at once. All that was learned is restored at the next start.",
+        "a second one exits at once. All that was learned is restored at the next start. SIGHUP, or a change of the\n"
+        "file: puts the new configuration in force as far as that is possible while running, or says why not.",
         "  lstm-stream run config.yaml\n  lstm-stream run config.yaml --fresh                  forget what was learned",
     )
     parser.add_argument("config", metavar="CONFIG", help="configuration file (YAML)")

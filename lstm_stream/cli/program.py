@@ -15,6 +15,7 @@ from lstm_stream.cli import verbs as do
 from lstm_stream.cli.codes import FAILED_START, OK, USAGE
 from lstm_stream.evaluate import options as evaluation
 from lstm_stream.pretrain import options as pretraining
+from lstm_stream.statefile import options as statefile
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
         add(verbs)
     evaluation.add(verbs, do.evaluate)
     pretraining.add(verbs, do.pretrain)
+    statefile.add(verbs, do.state)
     parsers.add_bench(verbs)
     return program
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from lstm_stream.cli.codes import DEFECT, FAILED_START, INVALID, OK
 from lstm_stream.options import Verb
-from lstm_stream.stopping import stop_on_signals
+from lstm_stream.stopping import reload_on_signal, stop_on_signals
 
 if TYPE_CHECKING:
     from lstm_stream.config import Config
@@ -62,8 +62,9 @@ def run(args: argparse.Namespace, config: Config) -> int:
         try:
             from lstm_stream.app import build
 
-            app = build(config, fresh=args.fresh)
+            app = build(config, fresh=args.fresh, file=Path(args.config))
             while_it_lives.enter_context(stop_on_signals(app.stop))
+            while_it_lives.enter_context(reload_on_signal(app.reload))
             app.open()
         except Exception as error:
             log.critical("could not start: %s", _reason(error), exc_info=log.isEnabledFor(logging.DEBUG))
@@ -128,6 +129,14 @@ def pretrain(args: argparse.Namespace, config: Config) -> int:
     from lstm_stream.pretrain.main import run_pretrain
 
     return run_pretrain(args, config)
+
+
+@configured
+def state(args: argparse.Namespace, config: Config) -> int:
+    """Look at what was learned, and change it."""
+    from lstm_stream.statefile.main import run_state
+
+    return run_state(args, config)
 
 
 def bench(args: argparse.Namespace) -> int:
