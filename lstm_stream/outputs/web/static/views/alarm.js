@@ -1,0 +1,88 @@
+// One alarm, as a card with all that is known of it, or as a line.
+import { button } from "../commands.js";
+import { h } from "../dom.js";
+import { age, at, duration, now, number } from "../format.js";
+import { toAlarm, toSensor } from "../links.js";
+import { against, gauge, severity, share, spark } from "../marks.js";
+import { VIEWS, short } from "../words.js";
+
+const CHANNELS = 3; // on a card; all of them in the alarm's own view
+const AROUND = 0.5; // of its length that is shown before and after
+
+/** The span of time to look at, as a query of the sensor's view. */
+export function around({ opened_unix: opened, closed_unix: closed }) {
+  const room = Math.max(3600, AROUND * ((closed ?? now()) - opened));
+  return closed ? { from: Math.floor(opened - room), to: Math.ceil(closed + room) } : {};
+}
+
+export function alarmCard(alarm, values, { whole = false } = {}) {
+  const open = alarm.state === "opened";
+  const about = { ...alarm, argument: alarm.id };
+  const channels = Object.entries(alarm.channels).sort(([, a], [, b]) => b.contribution - a.contribution);
+  return h(
+    "article",
+    { class: `card ${open ? "open" : "closed"} ${alarm.severity || ""} ${alarm.acknowledged ? "seen" : ""}`, key: alarm.id, "aria-label": `Alarm of ${alarm.sensor}` },
+    h(
+      "header",
+      {},
+      h("h3", {}, h("a", { href: toSensor(alarm, around(alarm)) }, short(alarm.sensor)), h("small", {}, alarm.group)),
+      h("p", { class: "when" }, severity(alarm.severity), lasting(alarm)),
+    ),
+    h("p", { class: "reason" }, alarm.reason),
+    channels.length > 0 && evidence(channels.slice(0, whole ? Infinity : CHANNELS), channels.length),
+    h(
+      "footer",
+      {},
+      values?.length && h("span", { class: "trend" }, spark(values)),
+      h("p", { class: "dim facts" }, facts(alarm)),
+      h(
+        "span",
+        { class: "buttons" },
+        open && !alarm.acknowledged && button("acknowledge", about),
+        button("normal", about),
+        open && button("accept", about),
+        !whole && h("a", { class: "button quiet", href: toAlarm(alarm), "aria-label": `Details of the alarm of ${alarm.sensor}` }, "Details"),
+      ),
+    ),
+  );
+}
+
+function lasting({ opened_unix: opened, closed_unix: closed }) {
+  if (closed) return h("span", {}, at(opened), " – ", at(closed), h("span", { class: "dim" }, ` · ${duration(closed - opened)}`));
+  return h("span", {}, "since ", at(opened), h("span", { class: "dim" }, ` · ${duration(now() - opened)}`));
+}
+
+function facts(alarm) {
+  const { acknowledged } = alarm;
+  const seen = acknowledged && ["acknowledged", acknowledged.by && ` by ${acknowledged.by}`, acknowledged.at && [" ", age(acknowledged.at)]];
+  return [VIEWS[alarm.view] || alarm.view, `, score ${number(alarm.score, 3)} of ${number(alarm.threshold, 3)}`, seen && [" · ", seen]];
+}
+
+function evidence(channels, total) {
+  const hidden = total - channels.length;
+  return h(
+    "table",
+    { class: "evidence" },
+    h("caption", { class: "unseen" }, "What was measured and what was expected"),
+    h("thead", { class: "unseen" }, h("tr", {}, ["Channel", "Gauge", "Measured", "Share"].map((name) => h("th", { scope: "col" }, name)))),
+    h(
+      "tbody",
+      {},
+      channels.map(([name, channel]) =>
+        h("tr", { key: name }, h("th", { scope: "row" }, name), h("td", {}, gauge(channel)), h("td", {}, against(channel)), h("td", {}, share(channel.contribution, "share of the alarm"))),
+      ),
+      hidden > 0 && h("tr", { key: "\n" }, h("td", { colspan: 4, class: "dim" }, `and ${hidden} more`)),
+    ),
+  );
+}
+
+export function alarmLine(alarm, { named = true } = {}) {
+  return h(
+    "li",
+    { key: alarm.id },
+    h("a", { class: "name", href: toAlarm(alarm) }, named ? short(alarm.sensor) : VIEWS[alarm.view] || alarm.view),
+    named && h("span", { class: "wide dim" }, alarm.group),
+    h("span", { class: "said" }, alarm.reason),
+    h("span", { class: "figure" }, at(alarm.opened_unix), h("span", { class: "dim" }, ` · ${duration((alarm.closed_unix ?? now()) - alarm.opened_unix)}`)),
+  );
+}

@@ -1,0 +1,103 @@
+// The list of sensors: search, filters, order, a page at a time; what is chosen is in the address.
+import { get } from "../api.js";
+import { debounce, h, paint } from "../dom.js";
+import { age, integer, number } from "../format.js";
+import { link, remember, toSensor } from "../links.js";
+import { pill, spark } from "../marks.js";
+import { STATES, short } from "../words.js";
+
+const PAGE = 50;
+const REFRESH = 5_000; // ms
+const COLUMNS = [["name", "Sensor"], [null, "Group"], [null, "State"], [null, "Score beside threshold"], ["score", "Score"], ["last", "Last sample"], [null, "Model"]];
+
+export function show(root, route, { live, on }) {
+  const { search = "", group = "", state = "", sort = "score", order = "desc", offset = 0 } = route.query;
+  const chosen = { search, group, state, sort, order, offset: Number(offset) || 0 };
+  let found = null;
+  const draw = () => found && paint(root, page(found, chosen, groups(live.overview, chosen), change));
+  const load = async () => {
+    found = await get("sensors", { ...chosen, limit: PAGE });
+    draw();
+  };
+  const reload = debounce(load, 150);
+  function change(news) {
+    Object.assign(chosen, { offset: 0 }, news);
+    remember(link("sensors", [], { ...chosen, offset: chosen.offset || "" }));
+    draw();
+    reload();
+  }
+  const stop = [on("command", load), on("alarm", reload)];
+  return { title: "Sensors", load, every: REFRESH, close: () => stop.forEach((one) => one()) };
+}
+
+const groups = (overview, { group }) => [...new Set([...(overview?.budget || []).map((one) => one.group), group])].filter(Boolean);
+
+function page(found, chosen, names, change) {
+  return [
+    h("h1", { tabindex: "-1", key: "title" }, "Sensors"),
+    h(
+      "form",
+      { class: "filters", role: "search", key: "filters", onsubmit: (event) => event.preventDefault() },
+      h("label", {}, h("span", { class: "unseen" }, "Search sensors by name"), h("input", { type: "search", id: "search", placeholder: "Search by name", value: chosen.search, oninput: (event) => change({ search: event.target.value }) })),
+      choice("State", { "": "every state", ...STATES }, chosen.state, (state) => change({ state })),
+      names.length > 1 && choice("Group", { "": "every group", ...Object.fromEntries(names.map((name) => [name, name])) }, chosen.group, (group) => change({ group })),
+      h("p", { class: "dim", role: "status" }, found.total ? `${integer(found.total)} found` : "none found"),
+    ),
+    found.total > 0 && table(found.items, chosen, change),
+    pages(found, chosen, change),
+  ];
+}
+
+export function choice(name, options, value, change) {
+  return h(
+    "label",
+    { key: name },
+    h("span", { class: "unseen" }, name),
+    h("select", { onchange: (event) => change(event.target.value), value }, Object.entries(options).map(([key, text]) => h("option", { value: key, selected: key === value }, text))),
+  );
+}
+
+function table(items, chosen, change) {
+  const head = COLUMNS.map(([key, name]) => {
+    if (!key) return h("th", { scope: "col" }, name);
+    const sorted = chosen.sort === key && (chosen.order === "asc" ? "ascending" : "descending");
+    const order = sorted ? (chosen.order === "asc" ? "desc" : "asc") : key === "name" ? "asc" : "desc";
+    return h("th", { scope: "col", "aria-sort": sorted || "none" }, h("button", { type: "button", onclick: () => change({ sort: key, order }) }, name));
+  });
+  return h(
+    "table",
+    { class: "list sensors", key: "table" },
+    h("caption", { class: "unseen" }, "Sensors"),
+    h("thead", {}, h("tr", {}, head)),
+    h("tbody", {}, items.map(row)),
+  );
+}
+
+function row(item) {
+  return h(
+    "tr",
+    { key: `${item.group}\n${item.sensor}` },
+    h("th", { scope: "row" }, h("a", { href: toSensor(item), title: item.sensor }, short(item.sensor))),
+    h("td", { class: "group" }, item.group),
+    h("td", { class: "state" }, pill(item.state), item.learning === "paused" && h("span", { class: "pill paused" }, "learning paused")),
+    h("td", { class: "trend" }, spark(item.spark)),
+    h("td", { class: "number" }, number(item.score, 3), h("span", { class: "dim" }, ` of ${number(item.threshold, 3)}`)),
+    h("td", { class: "last" }, age(item.last)),
+    h("td", { class: "model" }, `gen. ${integer(item.generation)}`),
+  );
+}
+
+function pages({ total, items }, { offset }, change) {
+  if (total <= PAGE) return null;
+  const to = (place) => () => {
+    change({ offset: place });
+    scrollTo({ top: 0 });
+  };
+  return h(
+    "nav",
+    { class: "pages", "aria-label": "Pages", key: "pages" },
+    h("button", { class: "button", type: "button", disabled: offset === 0, onclick: to(Math.max(0, offset - PAGE)) }, "Previous"),
+    h("span", {}, `${integer(offset + 1)}–${integer(offset + items.length)} of ${integer(total)}`),
+    h("button", { class: "button", type: "button", disabled: offset + PAGE >= total, onclick: to(offset + PAGE) }, "Next"),
+  );
+}
