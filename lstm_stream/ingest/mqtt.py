@@ -30,11 +30,12 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from lstm_stream import __version__
 from lstm_stream.config import Broker, Events, Source
+from lstm_stream.ingest.aside import Aside
 from lstm_stream.ingest.client import Client
 from lstm_stream.ingest.inbox import Inbox
 from lstm_stream.ingest.own import OwnTopics
 from lstm_stream.ingest.receipts import Receipts, content_of
-from lstm_stream.ingest.topics import Pattern, covers
+from lstm_stream.ingest.topics import subscriptions
 from lstm_stream.records import Chunk, Message
 
 _log = logging.getLogger(__name__)
@@ -61,16 +62,17 @@ class Session:
         on_disconnect: Callable[[str], None] | None = None,
         bulk: bool = True,
         longest: int = 2**28,
+        aside: Aside | None = None,
     ) -> None:
         self.connected = False
         self.subscribed = False  # to every filter
         self.problem = "not connected yet"
         self.messages_received = 0
         self.losses = {"stopping": 0, "internal": 0}  # messages that came too late for this process, or met a defect
-        self.messages_unsent = 0  # publishes lost because too many waited
         self.disconnects = 0
         self._broker = broker
-        self._filters = subscriptions(sources)
+        self._aside = aside or Aside()
+        self._filters = subscriptions(sources, self._aside.filters)
         self._former: set[str] = set()  # filters to unsubscribe from at the next connection
         self._asked: dict[int, list[str]] = {}  # filters by the packet id of the SUBSCRIBE that is not answered yet
         self._refused: dict[str, str] = {}  # filters, and the broker's words
@@ -79,7 +81,7 @@ class Session:
         self._on_disconnect = on_disconnect
         self._bulk = bulk
         self._longest = longest
-        self._own = OwnTopics(events)
+        self._own = OwnTopics(events, self._aside)
         self._client: Client | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()  # guards connected and the receipts; never held for long
@@ -112,10 +114,10 @@ class Session:
 
         From any thread. `events` may differ in all but the status topic.
         """
-        filters = subscriptions(sources)
+        filters = subscriptions(sources, self._aside.filters)
         with self._lock:
             former, self._filters = self._filters, filters
-            self._events, self._own = events, OwnTopics(events)
+            self._events, self._own = events, OwnTopics(events, self._aside)
             self._former = (self._former | former.keys()) - filters.keys()
             self._refused = {topic: why for topic, why in self._refused.items() if topic in filters}
             client = self._client if self.connected else None
@@ -176,18 +178,23 @@ class Session:
             due = False
         return np.array([item.mid & 0xFFFF] if due else [], np.int32)
 
-    def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
+    def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> paho.MQTTMessageInfo:
         """Send a message; with QoS 1 or 2 it waits while the broker is away. From any thread.
 
-        Raises ValueError for a topic with wildcards, RuntimeError while the session is not open.
+        The receipt tells when the broker has it. Raises ValueError for a topic with wildcards, OSError where it cannot
+        be sent: the session is not open, too many wait already, or with QoS 0 the broker is away.
         """
         client = self._client
         if client is None:
-            raise RuntimeError("the session is not open")
-        if client.publish(topic, payload, qos, retain).rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
-            self.messages_unsent += 1
-            if self.messages_unsent == 1:
-                _log.error("too many messages wait for %s to come back; further ones are lost", self._address)
+            raise ConnectionError("the session is not open")
+        receipt = client.publish(topic, payload, qos, retain)
+        if receipt.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+            raise BlockingIOError(f"too many messages wait for {self._address}")
+        if receipt.rc == MQTTErrorCode.MQTT_ERR_NO_CONN and qos:
+            receipt.rc = MQTTErrorCode.MQTT_ERR_SUCCESS  # it waits for the next connection
+        elif receipt.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise ConnectionError(f"{self._address} is away")
+        return receipt
 
     def close(self, timeout: float) -> None:
         """Deliver what was published, say offline, disconnect; give up after `timeout` seconds. May be called twice."""
@@ -248,7 +255,10 @@ class Session:
     ) -> None:
         with self._lock:
             topics = self._asked.pop(packet_id, [])
-            self._refused |= {t: str(code) for t, code in zip(topics, reasons, strict=False) if code.is_failure}
+            refused = {t: str(code) for t, code in zip(topics, reasons, strict=False) if code.is_failure}
+            self._refused |= {topic: why for topic, why in refused.items() if topic not in self._aside.filters}
+        for topic in refused.keys() & self._aside.filters.keys():  # the line works without
+            _log.warning("%s refused the subscription to %s; check its access rules", self._address, topic)
         self._judge()
 
     def _judge(self) -> None:
@@ -275,11 +285,11 @@ class Session:
     def _sift(self, chunk: Chunk) -> None:
         """Put what is new and foreign into the inbox."""
         own = self._own.among(chunk)
+        if own is not None:
+            self._set_aside(chunk.only(own))
+            chunk = chunk.only(~own)
         with self._lock:
             chunk.session = self._receipts.session
-            if own is not None:
-                self._confirm(chunk.only(own & chunk.is_acknowledged))
-                chunk = chunk.only(~own)
             if chunk.is_acknowledged.any():
                 repeated, finished = self._receipts.are_repeated(chunk)
                 if repeated.any():
@@ -288,6 +298,13 @@ class Session:
         self.messages_received += len(chunk)
         if dropped := self._inbox.put(chunk):
             self.acknowledge(dropped)
+
+    def _set_aside(self, chunk: Chunk) -> None:
+        """What is no sample: acknowledged, and told to those who listen."""
+        with self._lock:
+            self._confirm(chunk.only(chunk.is_acknowledged))
+        for message in chunk.messages():
+            self._aside.hear(message)
 
     def _may_read(self) -> bool:
         """Whether there is room for more, or will be in a moment; at the end all is read, for the answers in it."""
@@ -310,8 +327,9 @@ class Session:
             topic = message.topic
         except UnicodeDecodeError:
             topic = ""  # goes down the line and is rejected there
-        if self._own.match(topic) is not None:
+        if self._own.match(topic):
             client.ack(message.mid, message.qos)
+            self._aside.hear(Message(topic, bytes(message.payload), time.time(), message.retain, message.qos))
         elif message.qos == 0 or self._is_new(client, topic, message):
             self.messages_received += 1
             number = self._receipts.number(message.mid) if message.qos else 0
@@ -376,21 +394,6 @@ class Session:
                 _log.warning("%s did not confirm within %g s all that was published", self._address, timeout)
         except (RuntimeError, ValueError) as error:
             _log.warning("could not say offline: %s", error)
-
-
-def subscriptions(sources: Sequence[Source]) -> dict[str, int]:
-    """The filters to subscribe to and their QoS.
-
-    A filter within a wider one is left out, and lends that its QoS: where both are subscribed to, brokers deliver a
-    message twice (mosquitto with MQTT 5) or with the lower QoS (mosquitto with 3.1.1).
-    """
-    asked = [
-        (Pattern.parse(topic).filter, source.qos)
-        for source in sources
-        for topic in (*source.topics, *source.availability)
-    ]
-    wide = [topic for topic, _ in asked if not any(topic != other and covers(other, topic) for other, _ in asked)]
-    return {topic: max(qos for other, qos in asked if covers(topic, other)) for topic in wide}
 
 
 def _status(state: str) -> bytes:

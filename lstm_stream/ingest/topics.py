@@ -11,10 +11,14 @@ What follows a `{name#}` is not subscribed to alone, but with all that begins as
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from types import MappingProxyType
 
-from lstm_stream.config import level_name, topic_levels
+from lstm_stream.config import Source, level_name, topic_levels
+
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -82,3 +86,19 @@ def covers(wide: str, narrow: str) -> bool:
         if other in (None, "#") or level not in ("+", other):
             return False
     return True
+
+
+def subscriptions(sources: Sequence[Source], further: Mapping[str, int] = _NONE) -> dict[str, int]:
+    """The filters to subscribe to and their QoS, with `further` ones.
+
+    A filter within a wider one is left out, and lends that its QoS: where both are subscribed to, brokers deliver a
+    message twice (mosquitto with MQTT 5) or with the lower QoS (mosquitto with 3.1.1).
+    """
+    asked: list[tuple[str, int]] = [
+        (Pattern.parse(topic).filter, source.qos)
+        for source in sources
+        for topic in (*source.topics, *source.availability)
+    ]
+    asked += further.items()
+    wide = [topic for topic, _ in asked if not any(topic != other and covers(other, topic) for other, _ in asked)]
+    return {topic: max(qos for other, qos in asked if covers(topic, other)) for topic in wide}

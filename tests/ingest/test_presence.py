@@ -14,7 +14,7 @@ from lstm_stream.detect.trainer import Trainer
 from lstm_stream.explain import to_json, to_text
 from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.decoder import Decoder
-from lstm_stream.ingest.mqtt import subscriptions
+from lstm_stream.ingest.topics import subscriptions
 from lstm_stream.records import Event, Message, Presence
 from lstm_stream.service import Service
 

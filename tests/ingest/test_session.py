@@ -16,8 +16,9 @@ from lstm_stream.config import Broker, Events, Source
 from lstm_stream.ingest.client import Client
 from lstm_stream.ingest.inbox import Inbox
 from lstm_stream.ingest.login import SetupError
-from lstm_stream.ingest.mqtt import Session, subscriptions
+from lstm_stream.ingest.mqtt import Session
 from lstm_stream.ingest.own import own_topics
+from lstm_stream.ingest.topics import subscriptions
 
 STATUS = "lstm_stream/status"
 
@@ -365,5 +366,5 @@ def test_it_can_be_closed_twice_and_before_it_was_opened(mosquitto: Any, open_li
     line.session.close(5)
     line.session.close(5)
     assert not line.session.connected
-    with pytest.raises(RuntimeError, match="not open"):
+    with pytest.raises(OSError, match="not open"):
         line.session.publish("t", b"", 0, False)
