@@ -7,10 +7,11 @@ Its life:
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import partial
@@ -28,17 +29,19 @@ from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.inbox import Inbox
 from lstm_stream.ingest.mqtt import Session
 from lstm_stream.ingest.warming import warm
-from lstm_stream.outputs.events import to_json, topic_for
+from lstm_stream.outputs.delivery import Delivery
 from lstm_stream.outputs.health import Health
 from lstm_stream.outputs.metrics import Intake, Metrics
+from lstm_stream.outputs.outbox import Outbox
 from lstm_stream.outputs.series import Series
+from lstm_stream.outputs.sinks.mqtt import Receipt
 from lstm_stream.outputs.web.documents import BrokerState
 from lstm_stream.outputs.web.server import WebServer
-from lstm_stream.records import Event, Packed, Reading
+from lstm_stream.records import Reading
 from lstm_stream.reload import RefusedError, Reloader
 from lstm_stream.reporting import Reporter
 from lstm_stream.service import Observer, Service
-from lstm_stream.store import StateError, Store
+from lstm_stream.vault import Vault, save_every
 
 log = logging.getLogger(__name__)
 
@@ -81,22 +84,26 @@ class App:
             self.metrics.disconnected,
             longest=limits.payload_bytes,
         )
-        self._store = Store(config.state.path) if config.state.path else None
         self._series = Series(config.metrics.sensors) if config.metrics.sensors.enabled else None
         self._reporter = Reporter(self.metrics, config.limits.sensors, self._series)
         self._assembly = Assembly(config.sources, config.limits, groups=config.groups)
         self._watch = Watch(self._fleet, lambda: self._service.data_time)
+        events, windows = config.events, config.maintenance
+        self._delivery = Delivery(events, windows, __version__, self._publish, self._delivered)
+        self._outbox = Outbox(self._delivery.names, self._delivery.render)
+        self._vault = Vault(config.state, self._fleet, self._assembly, self._session, self._outbox)
         self._service = Service(
             self._inbox,
             self._assembly,
             self._fleet,
             self._session,
-            self._publish,
-            self._save if self._store else None,
-            config.state.every,
+            self._vault.journal,
+            self._vault.save,
+            save_every(config.state),
             config.limits.batch,
             (self._reporter, self._watch, *observers),
             held=self._assembly.held,
+            due_by=self._assembly.due_by,
         )
         self._desk = Desk(self._parts())
         self._web = WebServer(config.web, self.metrics.render, self.health, self._desk) if config.web.enabled else None
@@ -117,11 +124,12 @@ class App:
         warm_kernels()
         self._trainer.open()
         try:
-            self._restore()
+            self._vault.open(self._fresh, self._service.replay)
             if self._web:
                 self._web.open()
                 log.info("metrics and health on http://%s:%d", self._config.web.host, self._web.port)
             self._session.open()
+            self._delivery.open(self._outbox)
             if self._reloader:
                 self._reloader.open()
         except BaseException:
@@ -141,12 +149,12 @@ class App:
         """Say goodbye to the broker, stop the threads, close the files."""
         if self._reloader:
             self._reloader.close()
+        self._delivery.close(GOODBYE)
         self._session.close(GOODBYE)
         if self._web:
             self._web.close()
         self._trainer.close()
-        if self._store:
-            self._store.close()
+        self._vault.close()
 
     @property
     def web_port(self) -> int | None:
@@ -175,9 +183,9 @@ class App:
         self._assembly.configure(config.sources, config.limits, config.groups)
         self._session.configure(config.sources, config.events)
         self._inbox.limit(config.limits.inbox, config.limits.inbox_bytes, config.limits.overflow)
-        self._service.configure(config.state.every, config.limits.batch)
+        self._service.configure(save_every(config.state), config.limits.batch)
         self._reporter.limit = config.limits.sensors
-        self.metrics.configured(config.groups)
+        self.metrics.configured(config.groups, config.events.severity)
         if config.log != self._config.log:
             logs.setup(config.log.level, config.log.format)
         self._config = config
@@ -186,43 +194,14 @@ class App:
     def _reloaded(self, good: bool) -> None:
         self.metrics.reloaded(good, time.time())
 
-    # --- state
-
-    def _restore(self) -> None:
-        if self._store is None:
-            return
-        began = time.perf_counter()
-        self._store.open(self._fresh)
-        try:
-            self._fleet.unpack_all(self._store.load())
-            self._assembly.remember(self._store.memory())
-        except ValueError as error:
-            raise StateError(
-                f"{self._store.path}: {error}; go back to the former configuration, set another state.path, "
-                "or start anew with --fresh, which keeps this file aside"
-            ) from error
-        if len(self._fleet):
-            seconds = time.perf_counter() - began
-            log.info("restored %d sensors from %s in %.1f s", len(self._fleet), self._store.path, seconds)
-        else:
-            log.info("starting with no state; it will be kept in %s", self._store.path)
-
-    def _save(self, packed: Iterable[Packed]) -> None:
-        if self._store is not None:
-            self._store.save(packed, self._assembly.memory())
-
     # --- what goes out
 
-    def _publish(self, events: Sequence[Event]) -> None:
+    def _publish(self, topic: str, payload: bytes) -> Receipt:
         settings = self._config.events
-        for event in events:
-            payload = to_json(event, time.time(), __version__)
-            try:
-                self._session.publish(topic_for(settings.topic, event), payload, settings.qos, settings.retain)
-                self.metrics.published("ok")
-            except (ValueError, OSError) as error:
-                self.metrics.published("failed")
-                log.error("event %s could not be published: %s", event.id, error)
+        return self._session.publish(topic, payload, settings.qos, settings.retain)
+
+    def _delivered(self, sink: str, result: str, count: int) -> None:
+        self.metrics.published(result, count, sink)
 
     # --- how it is
 
@@ -311,8 +290,9 @@ def build(config: Config, *, fresh: bool = False, observers: Sequence[Observer] 
     return App(config, fresh, observers, file)
 
 
+@functools.cache
 def warm_kernels() -> None:
-    """Compile every kernel now, or load it from the cache, so that the first message does not wait for it."""
+    """Compile every kernel now, or load it from the cache, so that the first message does not wait for it. Once."""
     began = time.perf_counter()
     log.debug("preparing kernels")
     trainer = Trainer()

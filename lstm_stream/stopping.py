@@ -4,9 +4,42 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """SIGTERM and SIGINT end the process at once, with exit code 0: for a start that has touched nothing yet.
+
+    A handler of Python's would wait for as long as the main thread is in compiled code, such as the compiler itself.
+    Python tells the number of a signal to a socket at once, and a thread waits for that.
+    """
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    told, teller = socket.socketpair()
+    teller.setblocking(False)
+
+    def wait() -> None:
+        while number := told.recv(1):
+            if number[0] in numbers:
+                os._exit(0)
+
+    former = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    wakeup = signal.set_wakeup_fd(teller.fileno())
+    thread = threading.Thread(target=wait, name="signals", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        teller.close()
+        thread.join()
+        told.close()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from lstm_stream.cli.codes import DEFECT, FAILED_START, INVALID, OK
 from lstm_stream.options import Verb
-from lstm_stream.stopping import reload_on_signal, stop_on_signals
+from lstm_stream.stopping import exit_on_signals, reload_on_signal, stop_on_signals
 
 if TYPE_CHECKING:
     from lstm_stream.config import Config
@@ -60,8 +60,10 @@ def run(args: argparse.Namespace, config: Config) -> int:
     logs.setup(config.log.level, config.log.format)
     with ExitStack() as while_it_lives:
         try:
-            from lstm_stream.app import build
+            with exit_on_signals():
+                from lstm_stream.app import build, warm_kernels
 
+                warm_kernels()
             app = build(config, fresh=args.fresh, file=Path(args.config))
             while_it_lives.enter_context(stop_on_signals(app.stop))
             while_it_lives.enter_context(reload_on_signal(app.reload))

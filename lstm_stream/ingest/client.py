@@ -6,7 +6,7 @@ import logging
 import socket
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,9 +102,9 @@ class Client(paho.Client):
 
         A ping every half keep-alive; the connection ends if nothing is heard for one and a half.
         """
-        tap: Any = self._tap
+        tap, connection = self._tap, cast(object, self.socket())
         now, keepalive = time.monotonic(), self._broker.keepalive
-        if tap is None or self.socket() is not tap:
+        if tap is None or connection is not tap:
             return super().loop_misc()
         if self.is_connected() and now - self._pinged >= keepalive / 2:
             self._pinged = now

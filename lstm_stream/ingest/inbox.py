@@ -70,14 +70,12 @@ class Inbox:
         count, size = _length(item), _bytes(item)
         if not count:
             return []
+        kept: Item | None = item
+        dropped: list[Item] = []
         with self._lock:
             fits = self._count + count <= self._capacity and self._bytes + size <= self._size
-            if fits or self._overflow == "block":
-                kept, dropped = item, []
-            elif self._overflow == "drop_newest":
-                kept, dropped = self._newest(item)
-            else:
-                kept, dropped = self._oldest(item)
+            if not fits and self._overflow != "block":
+                kept, dropped = (self._newest if self._overflow == "drop_newest" else self._oldest)(item)
             if dropped:
                 self.drops[self._overflow] += sum(map(_length, dropped))
             if kept is not None:
