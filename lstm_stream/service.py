@@ -1,35 +1,42 @@
 """The loop of the daemon, start to shutdown, in the order in which it happens.
 
-    take → decode → score → publish → observe → acknowledge      every turn
-    silences, counts, save                                       now and then
-    stop intake → drain → save                                   at the end
+    take → decode → score → commit → observe → acknowledge      every turn
+    silences, counts, save                                      now and then
+    stop intake → drain → save                                  at the end
 
 One thread runs it and owns all numeric state; nobody else touches the fleet. The parts come in through the
-constructor, so that the loop neither knows MQTT nor SQLite nor HTTP.
+constructor, so that the loop neither knows MQTT nor SQLite nor HTTP. Whatever the state depends on is noted in the
+journal before it takes effect, so that `replay` does again what a process did that was killed.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import math
-import statistics
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
+from lstm_stream.detect.clock import RECENT, DataClock
 from lstm_stream.detect.fleet import Fleet, Outcome
 from lstm_stream.detect.presence import Presences
+from lstm_stream.journal.entries import Entry, Held, Late, Listen, Look, Messages, Obeyed
+from lstm_stream.journal.journal import Journal
+from lstm_stream.line import Decoder, Inbox, Session
+from lstm_stream.line import Observer as Observer
+from lstm_stream.line import Turn as Turn
 from lstm_stream.records import (
     Adoption,
     Chunk,
     Command,
     Decoded,
     Event,
+    Lost,
     Message,
     Packed,
     Reading,
@@ -45,120 +52,14 @@ T = TypeVar("T")
 IDLE = 0.1  # s that a turn waits for messages, and others for an answer
 UPKEEP = 1.0  # s between looks at silences and counts
 MOST_OFFLINE = 1_000_000  # devices
-RECENT = 64  # latest samples that make the data clock
-
-
-class Inbox(Protocol):
-    """Where messages wait."""
-
-    def take(self, limit: int, timeout: float) -> list[Message | Chunk]:
-        """Up to `limit` messages, waiting at most `timeout` s for the first."""
-        ...
-
-
-class Decoder(Protocol):
-    """From payloads to samples."""
-
-    def decode_all(self, items: Sequence[Message | Chunk]) -> Decoded:
-        """What is in a batch of messages. Never raises."""
-        ...
-
-
-class Session(Protocol):
-    """The broker."""
-
-    @property
-    def connected(self) -> bool:
-        """Whether it is there now."""
-        ...
-
-    def stop_intake(self) -> None:
-        """Accept no further message; the broker will deliver it again."""
-        ...
-
-    def acknowledge(self, messages: Sequence[Message | Chunk]) -> None:
-        """Their effect is done."""
-        ...
-
-
-class Observer(Protocol):
-    """Told of what the line does, in the worker's thread."""
-
-    def on_turn(self, turn: Turn) -> None:
-        """A batch is through."""
-        ...
-
-    def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Adoption]) -> None:
-        """Sensors by state, and the retraining rounds finished since the last call."""
-        ...
-
-    def on_save(self, seconds: float, error: str | None) -> None:
-        """The state was saved, or could not be."""
-        ...
-
-
-@dataclass(slots=True)
-class Turn:
-    """One batch on its way through the line."""
-
-    messages: Sequence[Message | Chunk]
-    decoded: Decoded = field(default_factory=Decoded)
-    rejections: list[Rejection] = field(default_factory=list)  # of every stage
-    outcome: Outcome = field(default_factory=Outcome)
-    seconds: dict[str, float] = field(default_factory=dict)  # by stage
-
-    @property
-    def samples(self) -> int:
-        """How many were scored."""
-        return sum(len(batch.samples) for batch in self.outcome.batches)
-
-    @property
-    def size(self) -> int:
-        """How many messages it took."""
-        return sum(len(item) if isinstance(item, Chunk) else 1 for item in self.messages)
-
-    @property
-    def latest(self) -> float | None:
-        """The time of the sample that came last, unix s; None where none came."""
-        d = self.decoded
-        ends = [(rows.at[-1], rows.time[-1]) for rows in d.rows]
-        ends += [(d.at[-1], d.readings[-1].time)] if d.readings else []
-        return float(max(ends)[1]) if ends else None
-
-
-class DataClock:
-    """What time it is for the sensors: our clock plus the median lead of the latest samples over it.
-
-    Robust against single sensors with a wrong clock, and right for recorded or simulated time as well. The median is
-    of the leads, not of the times: those of a few slow sensors reach hours back.
-    """
-
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._recent: deque[float] = deque(maxlen=RECENT)
-
-    def observe(self, times: Iterable[float]) -> None:
-        """Samples of these times (unix s) have arrived."""
-        at = self._monotonic()
-        self._recent.extend(time - at for time in times)
-
-    def restart(self) -> None:
-        """Forget: what comes next may be of another time."""
-        self._recent.clear()
-
-    @property
-    def now(self) -> float | None:
-        """Unix s; None before the first sample."""
-        if not self._recent:
-            return None
-        return statistics.median(self._recent) + self._monotonic()
+QUICK = 64 * 2**20  # bytes: what is saved at the end even where the journal has it all
 
 
 class Service:
-    """The loop over its parts. `save` stores packed sensors and raises OSError-like errors it does not handle.
+    """The loop over its parts. `save` stores packed sensors and the line's memory, and raises what it does not handle.
 
-    `held` gives the readings that the decoder held back until now; told true, all of them. `apply` is how the fleet
-    obeys a command.
+    `held` gives the readings that the decoder held back and that are due by a time; `due_by` says by which time now.
+    `apply` is how the fleet obeys a command.
     """
 
     def __init__(
@@ -167,32 +68,37 @@ class Service:
         decoder: Decoder,
         fleet: Fleet,
         session: Session,
-        publish: Callable[[Sequence[Event]], None],
-        save: Callable[[Iterable[Packed]], object] | None,
+        journal: Journal,
+        save: Callable[[Iterable[Packed], str], object] | None,
         save_every: float,
         batch: int,
         observers: Sequence[Observer] = (),
         monotonic: Callable[[], float] = time.monotonic,
-        held: Callable[[bool], list[Reading]] | None = None,
+        held: Callable[[float], list[Reading]] | None = None,
+        due_by: Callable[[], float] = time.time,
         apply: Callable[[Command], Reply] | None = None,
     ) -> None:
         self._inbox = inbox
         self._decoder = decoder
         self._fleet = fleet
         self._session = session
-        self._publish = publish
+        self._journal = journal
         self._save = save
         self._save_every = save_every
         self._batch = batch
         self._observers = observers
         self._monotonic = monotonic
         self._held = held
+        self._due_by = due_by
         self._apply = apply
         self._asked: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._clock = DataClock(monotonic)
         self._presences = Presences(MOST_OFFLINE)
         self._stopping = threading.Event()
-        self._listening = self._ended = False
+        self._ended = False
+        self._since = math.inf  # data time since which silence counts
+        self._lost: list[Lost] = []  # in the replay: so far
+        self._adoptions: list[Adoption] = []  # since the observers heard of some
         self._upkeep_at = self._saved_at = self.turned_at = monotonic()
 
     @property
@@ -222,7 +128,7 @@ class Service:
 
     def run(self) -> None:
         """Until `stop`; then stop the intake, finish what was taken, and save."""
-        self._fleet.listen_from(math.inf)
+        self._listen_from(math.inf)
         while not self._stopping.is_set():
             self._turn(self._inbox.take(self._batch, IDLE))
             self._answer()
@@ -232,9 +138,11 @@ class Service:
         while messages := self._inbox.take(self._batch, 0.0):
             self._turn(messages)
         self._answer()
-        self._release(final=True)
+        if not self._journal.repeats:  # else it goes on waiting, over the restart
+            self._release(math.inf)
         self._look_after()
-        self.save()
+        if not (self._journal.repeats and self._journal.durable and self._fleet.unsaved > QUICK):
+            self.save()
         self._ended = True
         self._refuse()
 
@@ -257,10 +165,11 @@ class Service:
     def _obey(self, command: Command) -> Reply:
         if self._apply is None:
             return Reply(False, "this daemon takes no commands")
+        self._journal.note(Obeyed(command))
         reply = self._apply(command)
         log.info("%s by %s: %s", command.verb, command.by, reply.text)
-        if reply.events:
-            self._pass(Turn([], outcome=Outcome(events=list(reply.events))), publish=self._tell)
+        self._journal.audit(command, reply)
+        self._finish(Turn([], outcome=Outcome(events=list(reply.events))))
         return reply
 
     # --- a turn
@@ -269,20 +178,19 @@ class Service:
         """One batch. Whatever goes wrong is logged and counted, the messages are acknowledged, the line goes on."""
         self.turned_at = self._monotonic()
         if not messages:
-            self._release(final=False)
+            self._release(self._due_by())
             return
-        self._pass(Turn(messages), decode=self._decode, detect=self._detect, publish=self._tell)
+        self._journal.note(Messages(messages))
+        self._finish(self._pass(Turn(messages), decode=self._decode, detect=self._detect))
         self._session.acknowledge(messages)
 
-    def _release(self, *, final: bool) -> None:
-        """Score what the decoder held back for more of it to come: what is due while no messages are, finally all."""
-        readings = self._held(final) if self._held is not None else []
-        if readings:
-            count = len(readings)
-            turn = Turn([], Decoded(readings, list(range(count)), [time.time()] * count))
-            self._pass(turn, detect=self._detect, publish=self._tell)
+    def _release(self, now: float) -> None:
+        """Score what the decoder held back for more of it to come and that is due by a time."""
+        if readings := self._held(now) if self._held is not None else []:
+            self._journal.note(Held(now))
+            self._finish(self._pass(_holding(readings), detect=self._detect))
 
-    def _pass(self, turn: Turn, **stages: Callable[[Turn], object]) -> None:
+    def _pass(self, turn: Turn, **stages: Callable[[Turn], object]) -> Turn:
         try:
             for name, work in stages.items():
                 began = time.perf_counter()
@@ -291,8 +199,7 @@ class Service:
         except Exception as error:
             log.exception("a batch of %d messages could not be processed", turn.size)
             turn.rejections.append(Rejection(Reason.INTERNAL, f"{type(error).__name__}: {error}"))
-        for observer in self._observers:
-            observer.on_turn(turn)
+        return turn
 
     def _decode(self, turn: Turn) -> None:
         turn.decoded = self._decoder.decode_all(turn.messages)
@@ -308,8 +215,28 @@ class Service:
             slot, at = batch.samples.slot[-RECENT:].tolist(), batch.samples.time[-RECENT:].tolist()
             self._clock.observe(dict(zip(slot, at, strict=True)).values())  # one sensor, one vote
 
-    def _tell(self, turn: Turn) -> None:
-        self._publish(turn.outcome.events)
+    def _finish(self, turn: Turn) -> None:
+        """Commit a turn, and tell those who watch."""
+        began = time.perf_counter()
+        self._journal.tell(turn.outcome.events)
+        self._commit()
+        turn.seconds["commit"] = time.perf_counter() - began
+        self._observe(lambda observer: observer.on_turn(turn))
+
+    def _commit(self) -> None:
+        if lost := self._fleet.take_lost():
+            self._journal.note(Late(lost))
+        self._journal.commit()
+        adoptions = self._fleet.take_adoptions()
+        self._journal.keep(adoptions)
+        self._adoptions += adoptions
+
+    def _observe(self, tell: Callable[[Observer], object]) -> None:
+        for observer in self._observers:
+            try:
+                tell(observer)
+            except Exception:
+                log.exception("an observer of the line failed; the line goes on")
 
     # --- now and then
 
@@ -318,28 +245,43 @@ class Service:
         if now - self._upkeep_at >= UPKEEP:
             self._upkeep_at = now
             self._listen()
+            self._journal.flush()
             self._look_after()
-        if now - self._saved_at >= self._save_every:
+        if now - self._saved_at >= self._save_every or self._journal.wants_save:
             self.save()
 
     def _listen(self) -> None:
         """While the broker is away nobody is silent; afterwards silence is counted from what comes first."""
         if not self._session.connected:
-            self._listening = False
-            self._fleet.listen_from(math.inf)
+            if self._since < math.inf:
+                self._listen_from(math.inf)
             self._clock.restart()
-        elif not self._listening and (now := self._clock.now) is not None:
-            self._listening = True
-            self._fleet.listen_from(now)
-        if self._listening and (now := self._clock.now) is not None:
-            events = self._presences.told(self._fleet.silences(now)) + self._presences.overdue(now)
-            if events:
-                self._pass(Turn([], outcome=Outcome(events=events)), publish=self._tell)
+        elif (now := self._clock.now) is not None:
+            if self._since == math.inf:
+                self._listen_from(now)
+            events, changed = self._look(now)
+            if changed:
+                self._journal.note(Look(now))
+                self._finish(Turn([], outcome=Outcome(events=events)))
+
+    def _look(self, now: float) -> tuple[list[Event], bool]:
+        """What is to be told of who is silent at a data time, and whether anything is another than before."""
+        gone, silent = self._fleet.forgotten, self._fleet.silences(now)
+        told, overdue = self._presences.told(silent), self._presences.overdue(now)
+        return told + overdue, bool(silent or overdue or self._fleet.forgotten > gone)
+
+    def _listen_from(self, since: float) -> None:
+        self._journal.note(Listen(since), trivial=True)
+        self._since = since
+        self._fleet.listen_from(math.inf)  # nobody was heard yet
+        if since < math.inf:
+            self._fleet.listen_from(since)
 
     def _look_after(self) -> None:
-        sensors, rounds = self._fleet.counts(), self._fleet.take_adoptions()
-        for observer in self._observers:
-            observer.on_upkeep(sensors, rounds)
+        sensors, adoptions, self._adoptions = self._fleet.counts(), self._adoptions, []
+        self._observe(lambda observer: observer.on_upkeep(sensors, adoptions))
+
+    # --- the state
 
     def save(self) -> None:
         """Store what has changed; a failure is logged and tried again at the next time."""
@@ -348,10 +290,64 @@ class Service:
             return
         began, failure = time.perf_counter(), None
         try:
-            self._save(self._fleet.pack())
+            self._commit()
+            if self._journal.repeats:
+                self._listen_from(self._since)  # who was heard is not saved
+                self._journal.begin()
+            position = self._journal.position
+            self._save(self._fleet.pack(), self._memory())
             self._fleet.saved()
+            self._journal.saved(position)
         except Exception as error:
             failure = str(error)
             log.error("the state could not be saved: %s", error)
-        for observer in self._observers:
-            observer.on_save(time.perf_counter() - began, failure)
+        self._observe(lambda observer: observer.on_save(time.perf_counter() - began, failure))
+
+    def _memory(self) -> str:
+        """What the line itself remembers, as JSON with infinities."""
+        kept = {"position": self._journal.position, "since": self._since, "presences": self._presences.memory()}
+        return json.dumps(kept)
+
+    def replay(self, memory: str | None) -> int:
+        """Take up what the line remembered when the state was saved, and do again what came after that.
+
+        Returns how many messages that were. To be called once, before `run`, with the state restored.
+        """
+        kept, count = json.loads(memory) if memory else {}, 0
+        self._presences.remember(kept.get("presences", []))
+        self._listen_from(kept.get("since", math.inf))
+        for entries in self._journal.replay(kept.get("position", 0)):
+            self._lost += [lost for entry in entries if isinstance(entry, Late) for lost in entry.rounds]
+            self._fleet.expect_lost(self._lost)
+            for entry in entries:
+                turn = self._repeat(entry)
+                self._journal.tell(turn.outcome.events)
+                count += turn.size
+            self._commit()
+        self._fleet.expect_lost(None)
+        self._lost, self._adoptions = [], []
+        self._clock.restart()
+        self._journal.begin()
+        return count
+
+    def _repeat(self, entry: Entry) -> Turn:
+        """Do again what an input of the journal did."""
+        turn = Turn([])
+        if isinstance(entry, Messages):
+            turn = self._pass(Turn(entry.items), decode=self._decode, detect=self._detect)
+            self._session.recall(entry.items)
+        elif isinstance(entry, Held) and self._held is not None:
+            turn = self._pass(_holding(self._held(entry.now)), detect=self._detect)
+        elif isinstance(entry, Obeyed) and (apply := self._apply) is not None:
+            self._pass(turn, obey=lambda turn: turn.outcome.events.extend(apply(entry.command).events))
+        elif isinstance(entry, Look):
+            turn.outcome.events += self._look(entry.now)[0]
+        elif isinstance(entry, Listen):
+            self._listen_from(entry.since)
+        return turn
+
+
+def _holding(readings: list[Reading]) -> Turn:
+    """A turn of what the decoder held back."""
+    count = len(readings)
+    return Turn([], Decoded(readings, list(range(count)), [time.time()] * count))

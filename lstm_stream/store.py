@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from lstm_stream.journal.files import set_aside
 from lstm_stream.records import Packed
 
 SCHEMA_VERSION = "1"
@@ -60,16 +62,19 @@ class Store:
         except sqlite3.Error as error:
             raise StateError(self._explain(error)) from error
 
-    def memory(self) -> str | None:
-        """What save() was given as memory the last time that it was any. Raises StateError where it cannot be read."""
+    def memory(self, key: str = "memory") -> Any:
+        """What save() was given under that name, the last time that it was any; None: never.
+
+        Raises StateError where it cannot be read.
+        """
         try:
-            row = self._connection.execute("SELECT value FROM meta WHERE key = 'memory'").fetchone()
+            row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         except sqlite3.Error as error:
             raise StateError(self._explain(error)) from error
-        return None if row is None else str(row[0])
+        return None if row is None else row[0]
 
-    def save(self, packed: Iterable[Packed], memory: str | None = None) -> int:
-        """Replace these sensors' rows, or delete those without a state, and the memory, if any; all or none.
+    def save(self, packed: Iterable[Packed], memory: Mapping[str, str | bytes] | None = None) -> int:
+        """Replace these sensors' rows, or delete those without a state, and what is remembered by name; all or none.
 
         Returns how many sensors there were.
 
@@ -97,8 +102,7 @@ class Store:
                     "SET signature = excluded.signature, state = excluded.state",
                     (row.group, row.sensor, channels, row.signature, row.state),
                 )
-            if memory is not None:
-                db.execute("INSERT OR REPLACE INTO meta VALUES ('memory', ?)", (memory,))
+            db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [*(memory or {}).items()])
             db.execute("COMMIT")
         except sqlite3.Error as error:
             raise StateError(self._explain(error)) from error
@@ -148,10 +152,7 @@ class Store:
             pass  # damaged: set it aside all the same
         finally:
             db.close()
-        for suffix in ("", "-wal", "-shm"):
-            file = self.path.with_name(self.path.name + suffix)
-            if file.exists():
-                file.replace(file.with_name(f"{self.path.name}.old{suffix}"))
+        set_aside(self.path, "old")
 
     def _explain(self, error: Exception) -> str:
         text = str(error)

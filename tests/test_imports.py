@@ -27,13 +27,16 @@ ALLOWED = {
     "detect": "lstm jit records config",
     "ingest": "records config jit tls lstm_stream",
     "outputs": "records config tls lstm_stream",
-    "store": "records lstm_stream",
-    "service": "detect records",
+    "journal": "records outputs",  # of outputs what a letter is
+    "store": "records journal",
+    "line": "detect records",
+    "service": "line detect records journal",
     "reporting": "service detect outputs records",  # an observer: what the service did, as metrics
     "changes": "config",  # what of it can change while running
     "reload": "changes config",
     "desk": "service reporting detect outputs records config lstm_stream",  # between the line and the page's API
-    "app": "desk reload service reporting detect ingest outputs store logs records config lstm_stream",
+    "app": "desk reload vault service reporting detect ingest outputs logs records config lstm_stream",
+    "vault": "store journal detect ingest outputs records config",
     "simulate": "records",
     # of service and detect: what an observer is told
     "demo": "stopping app service detect config records simulate lstm_stream",
@@ -47,7 +50,8 @@ ALLOWED = {
     "evaluate": "options coldstart replay recording detect outputs simulate records config lstm_stream",
     "pretrain": "options coldstart replay recording detect lstm simulate records config lstm_stream",
     "bench": "lstm config lstm_stream",
-    "cli": "options stopping app demo replay explain evaluate pretrain bench logs config lstm_stream",
+    "statefile": "options app detect store journal records config lstm_stream",
+    "cli": "options stopping statefile app demo replay explain evaluate pretrain bench logs config lstm_stream",
     "__main__": "cli",
 }
 

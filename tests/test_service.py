@@ -7,16 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lstm_stream.config import Group, Limits
+from lstm_stream.detect.clock import DataClock
 from lstm_stream.detect.fleet import Fleet
 from lstm_stream.detect.trainer import Trainer
+from lstm_stream.journal.journal import Journal
+from lstm_stream.outputs.outbox import Outbox
 from lstm_stream.records import Adoption, Chunk, Decoded, Event, Message, Packed, Reading, Reason, Rejection
-from lstm_stream.service import DataClock, Service, Turn
+from lstm_stream.service import Service, Turn
 
 MINUTE, HOUR = 60.0, 3600.0
 GROUP = Group.model_validate({"model": {"hidden": 2}, "retraining": {"enabled": False, "history": 128, "lag": 1}})
@@ -71,26 +75,32 @@ class Line:
     failures: list[str | None] = field(default_factory=list)
     connected: bool = True
     save_error: Exception | None = None
-    publish_error: Exception | None = None
     save_every: float = 1e9
+    path: Path | None = None  # of the state
+    memory: str | None = None  # that was saved with it
+    recalled: list[int] = field(default_factory=list)
     fleet: Fleet = field(default_factory=lambda: Fleet({"default": GROUP}, Limits(), Trainer()))
 
     def run(self, *script: list[Message] | Callable[[], None]) -> Line:
         """Each entry is a batch, or something that happens while the loop waits; then it is asked to stop."""
         self.script = list(script)
+        self.journal = Journal(self.path, Outbox(["sink"], self.render))
+        self.journal.open()
         self.service = Service(
             self,
             Decoder(),
             self.fleet,
             self,
-            self.publish,
+            self.journal,
             self.save,
             self.save_every,
             100,
             (self,),
             self.clock,
         )
+        self.count = self.service.replay(self.memory)
         self.service.run()
+        self.journal.close()
         return self
 
     def wait(self, seconds: float) -> Callable[[], None]:
@@ -124,19 +134,24 @@ class Line:
     def acknowledge(self, messages: Sequence[Message]) -> None:
         self.diary.append(("acknowledge", [m.mid for m in messages]))
 
-    def publish(self, events: Sequence[Event]) -> None:
-        if self.publish_error:
-            raise self.publish_error
-        self.events += events
-        self.diary.append(("publish", len(events)))
+    def recall(self, messages: Sequence[Message | Chunk]) -> None:
+        self.recalled += [message.mid for chunk in messages for message in chunk.messages()]
+
+    # the sinks
+
+    def render(self, event: Event) -> tuple[str, bytes]:
+        self.events.append(event)
+        self.diary.append(("told", event.state))
+        return event.sensor, event.id.encode()
 
     # the store
 
-    def save(self, packed: Iterable[Packed]) -> None:
+    def save(self, packed: Iterable[Packed], memory: str) -> None:
         rows = list(packed)
         if self.save_error:
             raise self.save_error
         self.stored += rows
+        self.memory = memory
         self.saved.append({row.sensor for row in rows})
         self.diary.append(("save",))
 
@@ -182,7 +197,7 @@ def states(events: Iterable[Event]) -> list[tuple[str, str, str]]:
 def test_events_leave_before_their_messages_are_acknowledged(line) -> None:
     line.run(habit(), [sample("a", 5 * HOUR, mid=7)])
     second = line.diary.index(("acknowledge", [7]))
-    assert line.diary[second - 2 : second] == [("publish", 2), ("observe", 1)]
+    assert line.diary[second - 3 : second] == [("told", "opened"), ("told", "closed"), ("observe", 1)]
     assert states(line.events) == [("a", "silence", "opened"), ("a", "silence", "closed")]
 
 
@@ -190,32 +205,42 @@ def test_what_is_not_understood_is_counted_and_acknowledged(line) -> None:
     line.run([sample("a", 1.0, 1), message("garbage", 2), sample("a", 1.0, 3), sample("a", 2.0, 4)])
     (turn,) = line.turns
     assert turn.samples == 2
-    assert list(turn.seconds) == ["decode", "detect", "publish"]
+    assert list(turn.seconds) == ["decode", "detect", "commit"]
     assert [r.reason for r in turn.rejections] == [Reason.MALFORMED, Reason.DUPLICATE]
     assert ("acknowledge", [1, 2, 3, 4]) in line.diary
 
 
-@pytest.mark.parametrize("stage", ["decode", "detect", "publish"])
+@pytest.mark.parametrize("stage", ["decode", "detect"])
 def test_whatever_breaks_the_line_goes_on(line, stage) -> None:
-    def fail() -> None:
-        line.publish_error = OSError("no broker") if stage == "publish" else None
-
-    def mend() -> None:
-        line.publish_error = None
-
-    bad = {"decode": "crash", "detect": "nowhere/lost 1.0 0.0", "publish": "a 1.0 0.0"}[stage]
-    line.run([sample("a", 0.0, 1)], fail, [message(bad, 2)], mend, [sample("a", 2.0, 3)])
+    bad = {"decode": "crash", "detect": "nowhere/lost 1.0 0.0"}[stage]
+    line.run([sample("a", 0.0, 1)], [message(bad, 2)], [sample("a", 2.0, 3)])
     assert [entry[1] for entry in line.diary if entry[0] == "acknowledge"] == [[1], [2], [3]]
     first, broken, last = line.turns
     assert [r.reason for r in broken.rejections] == [Reason.INTERNAL]
     assert (first.samples, last.samples, last.rejections) == (1, 1, [])
 
 
-def test_a_silence_that_cannot_be_told_does_not_stop_the_line(line) -> None:
-    line.publish_error = RuntimeError("a bug in the output")
-    line.run(habit(), line.wait(2.0), line.wait(HOUR), [sample("b", 1.0, 9)])
-    assert ("acknowledge", [9]) in line.diary
-    assert Reason.INTERNAL in [r.reason for turn in line.turns if not turn.messages for r in turn.rejections]
+def test_an_event_that_cannot_be_told_does_not_stop_the_line_nor_the_others(line) -> None:
+    render = line.render
+
+    def choosy(event: Event) -> tuple[str, bytes]:
+        if event.state == "opened":
+            raise RuntimeError("a bug in the output")
+        return render(event)
+
+    line.render = choosy
+    line.run(habit(), [sample("a", 5 * HOUR, mid=7)])
+    assert states(line.events) == [("a", "silence", "closed")]
+    assert ("acknowledge", [7]) in line.diary
+
+
+def test_an_observer_that_fails_does_not_stop_the_line(line, monkeypatch) -> None:
+    def fail(turn: Turn) -> None:
+        raise KeyError(turn.size)
+
+    monkeypatch.setattr(line, "on_turn", fail)
+    line.run([sample("a", 1.0, 1)], [sample("a", 2.0, 2)])
+    assert [entry[1] for entry in line.diary if entry[0] == "acknowledge"] == [[1], [2]]
 
 
 # --- the end

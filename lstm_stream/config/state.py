@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -15,6 +16,22 @@ class State(Section):
 
     path: File | None = Field(
         default=Path("lstm_stream.db"),
-        description="File for everything learned, kept over restarts. null: keep nothing.",
+        description="File for everything learned, kept over restarts; others beside it have its name and more. null: "
+        "keep nothing.",
     )
-    every: Duration = Field(default=60.0, gt=0, description="Time between two saves; also saved at exit.")
+    durability: Literal["strict", "interval", "off"] = Field(
+        default="strict",
+        description="strict: every message is in the journal before it is acknowledged, a crash loses nothing. "
+        "interval: a crash loses what was learned since the last save. off: it loses all since the start.",
+    )
+    every: Duration = Field(
+        default=60.0, gt=0, description="Time between two saves; also saved at exit. With durability off: at exit only."
+    )
+    journal_bytes: int = Field(
+        default=256 * 2**20,
+        ge=2**20,
+        description="Size of the journal at which the state is saved before its time: a start repeats what is in it.",
+    )
+    generations: int = Field(
+        default=5, ge=1, le=100, description="How many generations of a sensor's weights are kept to go back to."
+    )

@@ -314,6 +314,12 @@ class Fleet:
             if common is not None:
                 yield Packed(group, "", channels, *common)
 
+    @property
+    def unsaved(self) -> int:
+        """Bytes of state that changed since `saved` was called."""
+        rosters = self._directory.rosters
+        return sum(int(np.count_nonzero(r.dirty)) * r.detector.arrays.row_bytes for r in rosters)
+
     def saved(self) -> None:
         """What was packed is safe."""
         self._gone.clear()

@@ -5,14 +5,15 @@ Rules:
    wants.
 2. Online again, or samples again, end it. A silence that was not told is told if the device is online again and nothing
    has come for as long as it had been offline until then, and a minute at least.
-3. This is not saved: brokers keep such messages and send them again after a start.
+3. This is saved with the state; brokers keep such messages, too, and send them again after a start.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 from lstm_stream.records import Event, Presence
 
@@ -29,6 +30,23 @@ class Presences:
         self._offline: dict[_Key, Presence] = {}
         self._muted: dict[_Key, Event] = {}
         self._due: dict[_Key, float] = {}  # when a silence that was not told will be, unix s
+
+    def memory(self) -> list[Any]:
+        """Everything, as JSON with infinities can hold it."""
+        offline = [tuple(one) for one in self._offline.values()]
+        return [
+            offline,
+            [asdict(event) for event in self._muted.values()],
+            [[*key, at] for key, at in self._due.items()],
+        ]
+
+    def remember(self, memory: list[Any]) -> None:
+        """Take up what memory() said, or nothing of an empty list."""
+        offline, muted, due = memory or ([], [], [])
+        self._offline = {(one.group, one.sensor): one for one in (Presence(*fields) for fields in offline)}
+        # Of a silence there is nothing to show, so it has no channels.
+        self._muted = {(one.group, one.sensor): one for one in (Event(**fields) for fields in muted)}
+        self._due = {(group, sensor): at for group, sensor, at in due}
 
     def hear(self, presences: Iterable[Presence]) -> None:
         """Take note of what devices say, in order."""

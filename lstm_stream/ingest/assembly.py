@@ -8,7 +8,6 @@ Only sources that ask for it pay for it. These remember; the decoder's explanati
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
@@ -23,6 +22,7 @@ from lstm_stream.ingest.decoder import Decoder, Explanation
 from lstm_stream.ingest.fast import Fast
 from lstm_stream.ingest.join import Join
 from lstm_stream.ingest.resample import Resample
+from lstm_stream.ingest.sparkplug import EdgeNodes
 from lstm_stream.records import Chunk, Decoded, Message, Presence, Reading, Rejection
 
 _log = logging.getLogger(__name__)
@@ -54,7 +54,9 @@ class Assembly:
         for kept in (self._counters, self._join, self._resample):
             kept.most = limits.sensors
         self._read_by(sources, decoder, limits)
-        self._plain = self._plain and not len(self._join) and not len(self._resample)
+        self._plain &= not (self._join or self._resample)  # what waits there must come out
+
+    _plain: bool
 
     def _read_by(self, sources: Sequence[Source], decoder: Decoder, limits: Limits) -> None:
         self._decoder = decoder
@@ -91,7 +93,7 @@ class Assembly:
             self._fast.learn(message, int(number[k]), seen)
         if not self._plain and len(chunk):
             last = chunk.message(len(chunk) - 1)
-            self._add((self._due(last.time), []), last, first + len(chunk) - 1, result)
+            self._add((self.held(last.time), []), last, first + len(chunk) - 1, result)
 
     @staticmethod
     def _add(decoded: tuple[list[Reading], list[Rejection]], message: Message, number: int, result: Decoded) -> None:
@@ -110,7 +112,7 @@ class Assembly:
             self._presences.append(seen.presence)
         if self._plain:
             return seen.readings, seen.rejections
-        readings, rejections = self._due(message.time), seen.rejections
+        readings, rejections = self.held(message.time), seen.rejections
         for reading in seen.readings:
             for result in self._passed(reading, seen.settings, message):
                 if isinstance(result, Rejection):
@@ -129,25 +131,34 @@ class Assembly:
             return self._resample.add(result, message.time, source.resample)
         return self._join.add(result, message.time, source.join) if source.join else [result]
 
-    def _due(self, now: float) -> list[Reading]:
-        return self._join.due(now) + self._resample.due(now)
-
     def memory(self) -> str | None:
-        """What is worth keeping of what was heard, as text: births and counters. None: nothing is."""
-        births, counters = self._decoder.edges.memory(), self._counters.memory()
-        return orjson.dumps({"births": births, "counters": counters}).decode() if births or counters else None
+        """What is worth keeping of what was heard, as text: births, counters, what waits. None: nothing is."""
+        kept = {name: part.memory() for name, part in self._parts().items()}
+        return orjson.dumps(kept).decode() if any(kept.values()) else None
 
     def remember(self, memory: str | None) -> None:
         """Take up what memory() said before the start. What cannot be read is told, and forgotten."""
-        if memory is None:
+        if not memory:
             return
         try:
             kept = orjson.loads(memory)
-            self._decoder.edges.remember(kept["births"])
-            self._counters.remember(kept["counters"])
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            for name, part in self._parts().items():
+                part.remember(kept.get(name, []))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             _log.warning("births and counters in the state cannot be read, and are learned anew: %r", error)
 
-    def held(self, final: bool) -> list[Reading]:
-        """The readings that have waited long enough for more, told while no messages come; or, finally, all."""
-        return self._due(math.inf if final else self._clock() - _MARGIN)
+    def _parts(self) -> dict[str, EdgeNodes | Counters | Join | Resample]:
+        return {
+            "births": self._decoder.edges,
+            "counters": self._counters,
+            "join": self._join,
+            "resample": self._resample,
+        }
+
+    def due_by(self) -> float:
+        """The time (unix s) up to which no further message is on its way, while the inbox is empty."""
+        return self._clock() - _MARGIN
+
+    def held(self, now: float) -> list[Reading]:
+        """The readings that had waited long enough for more by a time (unix s); by an infinite one, all."""
+        return self._join.due(now) + self._resample.due(now)

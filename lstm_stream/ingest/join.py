@@ -17,8 +17,9 @@ Rules (time: of the piece, from its payload or else its arrival):
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from lstm_stream.ingest.waiting import Waiting
+from lstm_stream.ingest.waiting import Waiting, floats, numbers
 from lstm_stream.records import Reading, Reason, Rejection
 
 
@@ -59,6 +60,14 @@ class Join(Waiting[_Open]):
         waiting.reading.values.update(piece.values)
         waiting.times.update(dict.fromkeys(piece.values, piece.time))
         return []
+
+    def _kept(self, waiting: _Open) -> Any:
+        return [tuple(waiting.reading._replace(values=numbers(waiting.reading.values))), waiting.times]
+
+    def _revived(self, kept: Any) -> _Open:
+        reading, times = kept
+        piece = Reading(*reading)
+        return _Open(piece._replace(values=floats(piece.values)), floats(times))
 
     def _made(self, waiting: _Open) -> Reading:
         return waiting.reading

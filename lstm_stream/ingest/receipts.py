@@ -5,6 +5,9 @@ Rules:
 2. The broker delivers an unacknowledged message again over the next connection of a kept session, marked as repeated
    and under the same packet id. Its first copy is still at work, or done: the repetition is no new message.
 3. Where the session was not kept, packet ids start anew, and what was open is never delivered again.
+4. The book outlives the process, as far as the work was done: its memory() is saved with the state, and what came after
+   that is entered by recall(). An entry is forgotten after 2**15 further messages of QoS 1: it was acknowledged then,
+   and a broker may deliver another one alike under the same packet id.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from lstm_stream.records import Chunk
 
 _IDS = 2**16
 _NEVER = -1  # no connection
+_SPAN = 2**15  # messages with a packet id after which one of them is forgotten over a restart
+_ENTRY = np.dtype([("age", "<i8"), ("content", "<u8"), ("packet_id", "<u2")])
 
 I4 = NDArray[np.int32]
 I8 = NDArray[np.int64]
@@ -40,14 +45,48 @@ class Receipts:
         self._content = np.zeros(_IDS, np.uint64)
         self._over = np.full(_IDS, _NEVER, np.int64)  # the connection over which it came last
         self._done = np.zeros(_IDS, np.bool_)
+        self._at = np.zeros(_IDS, np.int64)  # the count at which it came
+        self._count = 0  # of messages with a packet id
+        self._recalled = -1  # the session of another process whose messages these are
 
     def begin(self, kept: bool) -> None:
         """A connection begins, of the same session as the one before or of a new one."""
         self._connection += 1
         if not kept:
             self.session += 1
-            self._over[:] = _NEVER
-            self._done[:] = False
+            self._forget()
+
+    def _forget(self) -> None:
+        self._over[:] = _NEVER
+        self._done[:] = False
+
+    def memory(self) -> bytes:
+        """The messages whose work is done, for another process."""
+        ids = np.flatnonzero(self._done & (self._over != _NEVER) & (self._at > self._count - _SPAN))
+        entries = np.zeros(len(ids) + 1, _ENTRY)
+        entries[0] = self.session, 0, 0
+        entries["packet_id"][1:], entries["content"][1:] = ids, self._content[ids]
+        entries["age"][1:] = self._count - self._at[ids]
+        return entries.tobytes()
+
+    def remember(self, memory: bytes) -> None:
+        """Take up what memory() of another process said. Raises ValueError where it is something else."""
+        first, *_ = entries = np.frombuffer(memory, _ENTRY)
+        self._recalled, entries = int(first["age"]), entries[1:]
+        ids = entries["packet_id"].astype(np.int64)
+        self._content[ids], self._over[ids], self._done[ids] = entries["content"], self._connection, True
+        self._at[ids] = self._count - entries["age"]
+
+    def recall(self, chunk: Chunk) -> None:
+        """Enter a chunk's messages, on which another process has worked."""
+        packet_ids = chunk.table[chunk.is_acknowledged, 5]
+        if not len(packet_ids):
+            return
+        if chunk.session != self._recalled:
+            self._recalled = chunk.session
+            self._forget()
+        self.are_repeated(chunk)
+        self._done[packet_ids] = True
 
     def number(self, packet_id: int) -> int:
         """A number for finish() that no other message of this or another session has while it matters."""
@@ -57,6 +96,8 @@ class Receipts:
         """Enter a delivery. True: the same message came before. `marked`: the broker says that it may have."""
         same = self._over[packet_id] != _NEVER and self._content[packet_id] == np.uint64(content)
         self._over[packet_id] = self._connection
+        self._count += 1
+        self._at[packet_id] = self._count
         if marked and same:
             return True
         self._content[packet_id], self._done[packet_id] = content, False
@@ -67,6 +108,9 @@ class Receipts:
         repeated, finished = np.zeros(len(chunk), np.bool_), np.zeros(len(chunk), np.bool_)
         data = np.frombuffer(chunk.data, np.uint8)
         _enter(data, chunk.table, self._connection, self._content, self._over, self._done, repeated, finished)
+        packet_ids = chunk.table[chunk.is_acknowledged, 5]
+        self._count += len(packet_ids)
+        self._at[packet_ids] = self._count
         return repeated, finished
 
     def is_done(self, packet_id: int) -> bool:

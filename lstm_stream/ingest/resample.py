@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
-from lstm_stream.ingest.waiting import Waiting
+from lstm_stream.ingest.waiting import Waiting, floats, numbers
 from lstm_stream.records import Reading, Reason, Rejection
 
 
@@ -56,6 +57,14 @@ class Resample(Waiting[_Open]):
             self._begin(key, waiting, arrival + (end - sample.time))
         waiting.add(sample)
         return closed
+
+    def _kept(self, waiting: _Open) -> Any:
+        first = waiting.first._replace(values={})  # they are in the sums
+        return [tuple(first), waiting.end, numbers(waiting.sums), waiting.counts]
+
+    def _revived(self, kept: Any) -> _Open:
+        first, end, sums, counts = kept
+        return _Open(Reading(*first), float(end), floats(sums), counts)
 
     def _made(self, waiting: _Open) -> Reading:
         means = {name: total / waiting.counts[name] for name, total in waiting.sums.items()}

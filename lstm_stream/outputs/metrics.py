@@ -40,7 +40,7 @@ from lstm_stream.records import Event, Reason, Rejection, Verb
 
 PublishResult = Literal["ok", "failed", "refused", "muted", "filtered"]
 
-STAGES = ("decode", "detect", "publish")
+STAGES = ("decode", "detect", "commit")
 SENSOR_STATES = ("warming", "watching", "alarmed", "silent")
 _RETRAIN_RESULTS = ("adopted", "rejected", "late", "failed", "rollback")
 _WEIGHTS = ("champion", "challenger")
@@ -149,7 +149,7 @@ class Metrics:
         self._scores.observe(score)
 
     def stage(self, stage: str, seconds: float) -> None:
-        """One stage of a batch (decode, detect, publish) took so long."""
+        """One stage of a batch (decode, detect, commit) took so long."""
         self._stages[stage].observe(seconds)
 
     def fleet(self, sensors: Mapping[str, int], open_alarms: int, limit: int) -> None:

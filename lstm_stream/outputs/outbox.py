@@ -49,13 +49,12 @@ class Outbox:
         self,
         sinks: Sequence[str],
         render: Callable[[Event], tuple[str, bytes]],
-        shelf: Shelf | None = None,
         limit: int = LIMIT,
     ) -> None:
         self.sinks = tuple(sinks)
+        self.shelf: Shelf | None = None  # none: they are in memory alone
         self.dropped = 0  # letters lost to the limit
         self._render = render
-        self._shelf = shelf
         self._limit = limit
         self._waiting: dict[str, deque[Letter]] = {sink: deque() for sink in sinks}
         self._changed = threading.Condition()
@@ -75,7 +74,11 @@ class Outbox:
         """Letters for these events, not posted yet. By the worker alone."""
         letters = []
         for event in events:
-            topic, payload = self._render(event)
+            try:
+                topic, payload = self._render(event)
+            except Exception:
+                _log.exception("event %s could not be written", event.id)
+                continue
             self._seq += 1
             letters.append(Letter(self._seq, event, payload, topic))
         return letters
@@ -111,8 +114,8 @@ class Outbox:
         if not letters:
             return
         told = {letter.seq for letter in letters}
-        if self._shelf is not None:
-            self._shelf.delivered(sink, sorted(told))
+        if self.shelf is not None:
+            self.shelf.delivered(sink, sorted(told))
         with self._changed:
             waiting = self._waiting[sink]
             while waiting and waiting[0].seq in told:
@@ -130,5 +133,5 @@ class Outbox:
         if not self.dropped:
             _log.error("more than %d events wait for %s; the oldest are dropped from now on", self._limit, sink)
         self.dropped += len(lost)
-        if self._shelf is not None:
-            self._shelf.delivered(sink, [letter.seq for letter in lost])
+        if self.shelf is not None:
+            self.shelf.delivered(sink, [letter.seq for letter in lost])

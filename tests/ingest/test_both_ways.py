@@ -25,6 +25,8 @@ from lstm_stream.detect.trainer import Trainer
 from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.inbox import Inbox
 from lstm_stream.ingest.mqtt import Session
+from lstm_stream.journal.journal import Journal
+from lstm_stream.outputs.outbox import Outbox
 from lstm_stream.records import Adoption
 from lstm_stream.service import Service, Turn
 
@@ -51,7 +53,8 @@ class Daemon:
         events = Events(status_topic=self.broker.client_id)
         self.session = Session(self.broker, [self.source], events, inbox, None, self.bulk)
         decoder = Assembly([self.source], limits)
-        self.service = Service(inbox, decoder, fleet, self.session, lambda _: None, None, math.inf, 512, (self,))
+        journal = Journal(None, Outbox([], lambda _event: ("", b"")))
+        self.service = Service(inbox, decoder, fleet, self.session, journal, None, math.inf, 512, (self,))
         self._thread = threading.Thread(target=self.service.run)
 
     def open(self) -> None:

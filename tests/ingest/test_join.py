@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ class _Home:
         return [_told(reading) for reading in readings]
 
     def rest(self) -> list[Told]:
-        return [_told(reading) for reading in self.assembly.held(True)]
+        return [_told(reading) for reading in self.assembly.held(math.inf)]
 
 
 def _told(reading: Reading) -> Told:
@@ -111,7 +112,7 @@ def test_while_nothing_comes_the_clock_tells() -> None:
     for clock, expected in ((BEGIN + 2.1, 0), (BEGIN + 2.5, 1)):
         assembly = _assembly(clock=clock)
         assembly.decode(Message("home/hall/t", b"20", BEGIN))
-        assert len(assembly.held(False)) == expected
+        assert len(assembly.held(assembly.due_by())) == expected
 
 
 def test_without_join_a_message_is_a_sample() -> None:
@@ -167,11 +168,11 @@ def test_pauses_between_batches_change_nothing(
         for (gap, topic, _), look in zip(pieces, looks, strict=False):
             if asked and look:
                 clock[0] = now + gap / 2
-                out += assembly.held(False)
+                out += assembly.held(assembly.due_by())
             now += gap
             readings, rejections = assembly.decode(Message(f"home/{topic}", b"1", now))
             out += [*readings, *rejections]
-        results.append(out + assembly.held(True))
+        results.append(out + assembly.held(math.inf))
     assert results[0] == results[1]
 
 
@@ -212,7 +213,7 @@ def test_counters_of_pieces_are_joined_as_rates() -> None:
     assembly = _assembly(counters=("energy",))
     for at, topic, value in ((0, "energy", 5), (0.1, "power", 7), (10, "energy", 25), (10.1, "power", 8)):
         assembly.decode(Message(f"home/plug/{topic}", str(value).encode(), BEGIN + at))
-    assert [reading.values for reading in assembly.held(True)] == [{"energy": 2.0, "power": 8.0}]
+    assert [reading.values for reading in assembly.held(math.inf)] == [{"energy": 2.0, "power": 8.0}]
 
 
 @pytest.mark.parametrize("sensors", [1, 2])

@@ -26,7 +26,7 @@ def _restarted(before: Assembly, path: Path, **source: Any) -> Assembly:
     store = Store(path / "state.db")
     store.open()
     assert store.memory() is None
-    store.save([], before.memory())
+    store.save([], {"memory": before.memory()})
     store.close()
     store.open()
     after = _assembly(**source)
@@ -72,7 +72,7 @@ def test_where_nothing_is_worth_keeping_nothing_is_kept(tmp_path: Path) -> None:
     assert assembly.memory() is None
     store = Store(tmp_path / "state.db")
     store.open()
-    store.save([], None)
+    store.save([])
     assert store.memory() is None
     store.close()
 

@@ -35,7 +35,7 @@ class _Plant:
         return [_told(reading) for reading in readings]
 
     def rest(self) -> list[Told]:
-        return [_told(reading) for reading in self.assembly.held(True)]
+        return [_told(reading) for reading in self.assembly.held(math.inf)]
 
 
 def _told(reading: Reading) -> Told:
@@ -64,9 +64,9 @@ def test_arrivals_of_others_and_the_clock_close_it() -> None:
     plant.send(0, {"a": 1})
     assert plant.send(60.5, {"a": 5}, sensor="q") == [(60, {"a": 1})]
     plant.clock = BEGIN + 120
-    assert plant.assembly.held(False) == []  # a message of a moment ago may be on its way
+    assert plant.assembly.held(plant.assembly.due_by()) == []  # a message of a moment ago may be on its way
     plant.clock = BEGIN + 120.5
-    assert [_told(reading) for reading in plant.assembly.held(False)] == [(120, {"a": 5})]
+    assert [_told(reading) for reading in plant.assembly.held(plant.assembly.due_by())] == [(120, {"a": 5})]
 
 
 def test_times_of_the_payload_decide_and_late_samples_are_counted() -> None:
@@ -108,13 +108,13 @@ def test_the_same_messages_give_the_same_samples_whenever_one_looks(
         for gap, lead, look in stream:
             if asked and look:
                 plant.clock = BEGIN + at + gap / 2
-                out += plant.assembly.held(False)
+                out += plant.assembly.held(plant.assembly.due_by())
             at += gap
             payload = json.dumps({"a": 1.5} if lead is None else {"a": 2.5, "ts": BEGIN + at + lead}).encode()
             for sensor in "pq":
                 readings, rejections = plant.assembly.decode(Message(f"plant/{sensor}", payload, BEGIN + at))
                 out += [*readings, *rejections]
-        results.append(out + plant.assembly.held(True))
+        results.append(out + plant.assembly.held(math.inf))
     assert results[0] == results[1]
     for sensor in "pq":
         times = [one.time for one in results[0] if isinstance(one, Reading) and one.sensor == sensor]
@@ -128,6 +128,6 @@ def test_intervals_of_any_length_increase(interval: float) -> None:
     readings: list[Reading] = []
     for step in range(200):
         readings += assembly.decode(Message("plant/p", b"1", BEGIN + step * 0.05))[0]
-    times = [reading.time for reading in readings + assembly.held(True)]
+    times = [reading.time for reading in readings + assembly.held(math.inf)]
     assert times == sorted(set(times))
     assert len(times) == pytest.approx(10 / interval, abs=2)

@@ -121,7 +121,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
         ("batch_size_samples_bucket", {"le": "8.0"}, 1),
         ("batch_size_samples_bucket", {"le": "4.0"}, 0),
         ("stage_duration_seconds_count", {"stage": "decode"}, 1),
-        ("stage_duration_seconds_count", {"stage": "publish"}, 0),
+        ("stage_duration_seconds_count", {"stage": "commit"}, 0),
         ("processing_latency_seconds_sum", {}, 1.5),
         ("processing_latency_seconds_bucket", {"le": "0.5"}, 1),
         ("sensors", {"state": "alarmed"}, 3),
