@@ -1,0 +1,83 @@
+"""Everything that outlives the process, in the order in which it is taken up again.
+
+state file ──▶ fleet, births, counters, receipts        everything as it was at the last save
+journal ─────▶ replay: what came after it               then the broker may send
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+
+from lstm_stream.config import State
+from lstm_stream.detect.fleet import Fleet
+from lstm_stream.ingest.assembly import Assembly
+from lstm_stream.ingest.mqtt import Session
+from lstm_stream.journal.journal import Journal
+from lstm_stream.outputs.outbox import Outbox
+from lstm_stream.records import Packed
+from lstm_stream.store import StateError, Store
+
+log = logging.getLogger(__name__)
+
+
+class Vault:
+    """The state file and the journal beside it, or nothing where no path is configured."""
+
+    def __init__(self, state: State, fleet: Fleet, assembly: Assembly, session: Session, outbox: Outbox) -> None:
+        self.journal = Journal(state.path, outbox, state.durability, state.generations, state.journal_bytes)
+        self.save: Callable[[Iterable[Packed], str], object] | None = self._save if state.path else None
+        self._store = Store(state.path) if state.path else None
+        self._fleet = fleet
+        self._assembly = assembly
+        self._session = session
+
+    def open(self, fresh: bool, replay: Callable[[str | None], int]) -> None:
+        """Take everything up again; `replay` is the service's. Raises StateError where that cannot be."""
+        if self._store is None:
+            replay(None)
+            return
+        began = time.perf_counter()
+        self._store.open(fresh)
+        try:
+            self.journal.open(fresh)
+        except (sqlite3.Error, OSError) as error:
+            raise StateError(f"the journal beside {self._store.path} cannot be used: {error}") from error
+        try:
+            self._fleet.unpack_all(self._store.load())
+        except ValueError as error:
+            raise StateError(
+                f"{self._store.path}: {error}; go back to the former configuration, set another state.path, "
+                "or start anew with --fresh, which keeps this file aside"
+            ) from error
+        self._assembly.remember(self._store.memory())
+        if receipts := self._store.memory("receipts"):
+            self._session.remember(receipts)
+        restored, seconds = len(self._fleet), time.perf_counter() - began
+        began = time.perf_counter()
+        messages = replay(self._store.memory("line"))
+        if restored:
+            log.info("restored %d sensors from %s in %.1f s", restored, self._store.path, seconds)
+        if messages:
+            log.info("repeated %d messages that came after it in %.1f s", messages, time.perf_counter() - began)
+        elif not restored:
+            log.info("starting with no state; it will be kept in %s", self._store.path)
+
+    def close(self) -> None:
+        """Close the files; may be called twice."""
+        self.journal.close()
+        if self._store is not None:
+            self._store.close()
+
+    def _save(self, packed: Iterable[Packed], line: str) -> None:
+        if self._store is not None:
+            heard, receipts = self._assembly.memory() or "", self._session.memory()
+            self._store.save(packed, {"memory": heard, "line": line, "receipts": receipts})
+
+
+def save_every(state: State) -> float:
+    """Seconds between two saves."""
+    return math.inf if state.durability == "off" else state.every
