@@ -1,4 +1,4 @@
-"""Messages that are no samples: who listens to which topics besides the line.
+"""Messages that are no samples: who listens to which topics besides the line, and what we publish ourselves.
 
 They do not go through the inbox. A listener is called on the network thread and must not wait; what goes wrong in it is
 logged. With QoS 1 such a message is acknowledged as it comes, and may come twice.
@@ -30,10 +30,15 @@ class Aside:
 
     def __init__(self) -> None:
         self._listeners: list[_Listener] = []
+        self._ignored: list[Pattern] = []
 
     def listen(self, topic: str, qos: int, hear: Hear) -> None:
         """Call `hear` with every message of a topic, a pattern as in sources. Raises ValueError for what is none."""
         self._listeners.append(_Listener(Pattern.parse(topic), qos, hear))
+
+    def ignore(self, topic: str) -> None:
+        """A topic that we publish to ourselves, a pattern as in sources. Raises ValueError for what is none."""
+        self._ignored.append(Pattern.parse(topic))
 
     @property
     def filters(self) -> dict[str, int]:
@@ -42,12 +47,12 @@ class Aside:
 
     @property
     def beginnings(self) -> list[str]:
-        """What topics begin with that somebody listens to."""
-        return [re.split("[+#]", topic)[0].removesuffix("/") for topic in self.filters]
+        """What topics begin with that are no samples'."""
+        return [re.split("[+#]", pattern.filter)[0].removesuffix("/") for pattern in self._patterns]
 
     def takes(self, topic: str) -> bool:
-        """Whether anybody listens to a topic."""
-        return any(one.pattern.match(topic) is not None for one in self._listeners)
+        """Whether messages of a topic are no samples."""
+        return any(pattern.match(topic) is not None for pattern in self._patterns)
 
     def hear(self, message: Message) -> None:
         """Tell those who listen to its topic. Never raises."""
@@ -57,3 +62,7 @@ class Aside:
                     one.hear(message)
                 except Exception:
                     _log.exception("a message on %s could not be taken", message.topic)
+
+    @property
+    def _patterns(self) -> list[Pattern]:
+        return [*(one.pattern for one in self._listeners), *self._ignored]
