@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 Verb = Callable[[argparse.Namespace], int]
@@ -20,6 +21,7 @@ def add_verb(
     examples: str,
     extra: str | None = None,
     name: str | None = None,
+    parents: Sequence[argparse.ArgumentParser] = (),
 ) -> argparse.ArgumentParser:
     """The parser of a verb, called as the function is, or `name`; `extra` is what to install where a package misses."""
     parser = verbs.add_parser(
@@ -28,6 +30,7 @@ def add_verb(
         description=description,
         epilog="examples:\n" + examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=parents,
     )
     parser.set_defaults(verb=verb, extra=extra, error=parser.error)
     return parser
@@ -51,6 +54,28 @@ def number(kind: Callable[[str], Number], fits: Callable[[Number], bool], what: 
 def whole(least: int) -> Callable[[str], int]:
     """An argparse type: a whole number of at least `least`."""
     return number(int, lambda value: value >= least, f"a whole number of {least} or more")
+
+
+def duration(text: str) -> float:
+    """An argparse type: seconds, from text as in the configuration."""
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?)\s*(ms|s|m|min|h|d|w|)\s*", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"must be a number with s, m, h, d or w, such as 2d, not {text}")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+_UNITS = {"ms": 1e-3, "": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def web_side() -> argparse.ArgumentParser:
+    """A parent for what asks a running daemon: where it is, and who asks."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--config", metavar="C", help="configuration file (default: all defaults)")
+    parser.add_argument("--url", metavar="URL", help="the daemon's web address, such as http://127.0.0.1:9108")
+    parser.add_argument("--user", metavar="NAME", help="user of the web side (default: as ~/.netrc says)")
+    parser.add_argument("--cacert", metavar="FILE", help="certificates to trust (default: those of the system)")
+    parser.add_argument("--group", metavar="G", help="the sensor's group, where several have one of that name")
+    return parser
 
 
 def address(text: str) -> str:

@@ -6,7 +6,7 @@ import argparse
 import math
 
 from lstm_stream.cli import verbs as do
-from lstm_stream.options import Verbs, add_verb, address, number, topic, whole
+from lstm_stream.options import Verbs, add_verb, address, duration, number, topic, web_side, whole
 
 
 def add_demo(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -134,6 +134,25 @@ def add_explain(verbs: Verbs[argparse.ArgumentParser]) -> None:
         "--payload", metavar="P", required=True, help="the payload; @FILE reads a file, - standard input"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_plot(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    parser = add_verb(
+        verbs,
+        do.plot,
+        "draw what was recorded of a sensor",
+        "Draws a sensor's latest samples with the expected band, the score, alarms and adopted weights, as the status\n"
+        "page shows them (web.recorded says of how many sensors samples are kept). Asks the running daemon, or reads\n"
+        "the state file of a stopped one.",
+        "  lstm-stream plot pump-7 --since 2d --config config.yaml\n"
+        "  lstm-stream plot pump-7 -o pump.svg --url http://127.0.0.1:9108",
+        extra="plot",
+        parents=[web_side()],
+    )
+    parser.add_argument("sensor", metavar="SENSOR", help="its name")
+    parser.add_argument("--since", metavar="AGO", type=duration, help="how far back, such as 2d (default: all)")
+    parser.add_argument("-o", "--out", metavar="FILE", help="a .png, .svg or .pdf (default: SENSOR.png)")
 
 
 def add_bench(verbs: Verbs[argparse.ArgumentParser]) -> None:

@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     evaluation.add(verbs, do.evaluate)
     pretraining.add(verbs, do.pretrain)
     statefile.add(verbs, do.state)
+    parsers.add_plot(verbs)
     parsers.add_bench(verbs)
     return program
 

@@ -141,6 +141,14 @@ def state(args: argparse.Namespace, config: Config) -> int:
     return run_state(args, config)
 
 
+@configured
+def plot(args: argparse.Namespace, config: Config) -> int:
+    """Draw what was recorded of a sensor."""
+    from lstm_stream.plotting import run_plot
+
+    return run_plot(args, config)
+
+
 def bench(args: argparse.Namespace) -> int:
     """Measure the engine on this machine."""
     from lstm_stream.bench import run_bench

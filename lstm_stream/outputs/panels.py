@@ -30,6 +30,9 @@ EXPECTED, ALARM, WARMUP = "#0072B2", "#D55E00", "#efefef"  # of Okabe and Ito: t
 BAND = 0.18  # opacity, as the next
 PALE, STRONG = 0.10, 0.34  # of an alarm in a channel that has no part in it, and in the leading one
 DASHES = (0, (4, 2))
+_DATES = ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%S.%f"]  # of years, months, days, hours, minutes, seconds
+_ZEROS = ["", "%Y", "%b", "%d %b", "%H:%M", "%H:%M"]  # where one begins
+_SPAN = ["", "", "%Y", "%Y", "%d %b %Y", "%d %b %Y"]  # what they have in common
 LETTER = 0.066  # inches, width of a small letter
 
 
@@ -71,13 +74,15 @@ def label(axes: Axes, found: Sequence[Alarm], width: float, taken: float) -> Non
         at = width * (day - first) / (last - first)
         axes.plot([day], [1.0], "v", transform=axes.get_xaxis_transform(), color=ALARM, ms=4.5, mew=0, clip_on=False)
         room = LETTER * len(alarm.view)
-        start = min(max(at - room / 2, 0.0), width - room)
-        if all(start > right + LETTER or start + room < left - LETTER for left, right in used):
-            used.append((start, start + room))
-            place = ((start + room / 2) / width, 1.0)
-            axes.annotate(
-                alarm.view, place, (0, 5), "axes fraction", "offset points", color=ALARM, ha="center", fontsize=8
-            )
+        for wanted in (at - room / 2, at - LETTER, at + LETTER - room):  # above it, or beginning or ending there
+            start = min(max(wanted, 0.0), width - room)
+            if all(start > right + LETTER or start + room < left - LETTER for left, right in used):
+                used.append((start, start + room))
+                place = ((start + room / 2) / width, 1.0)
+                axes.annotate(
+                    alarm.view, place, (0, 5), "axes fraction", "offset points", color=ALARM, ha="center", fontsize=8
+                )
+                break
 
 
 def score(axes: Axes, track: Track) -> None:
@@ -99,8 +104,16 @@ def score(axes: Axes, track: Track) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
 
 
+def adoptions(axes: Axes, times: Sequence[float]) -> None:
+    """A mark below where new weights were adopted (unix s)."""
+    days = [time / DAY for time in times]
+    axes.plot(days, [0.0] * len(days), "^", transform=axes.get_xaxis_transform(), color=EXPECTED, ms=5, mew=0, zorder=3)
+
+
 def dates(axes: Axes, least: int, most: int) -> None:
     """From `least` to `most` dates below. They must lie wide apart: (3, 7) and (5, 12) suit every range of time."""
     locator = AutoDateLocator(minticks=least, maxticks=most)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(
+        ConciseDateFormatter(locator, formats=_DATES, zero_formats=_ZEROS, offset_formats=_SPAN)
+    )

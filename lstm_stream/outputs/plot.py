@@ -36,6 +36,7 @@ from lstm_stream.outputs.panels import (
     SOFT,
     STRONG,
     WARMUP,
+    adoptions,
     dates,
     label,
     score,
@@ -62,6 +63,7 @@ STYLE = {
     "font.size": 8.5,
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.6,
+    "pdf.fonttype": 42,  # TrueType, as publishers want it
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "lstm_stream",
     "text.color": INK,
@@ -71,10 +73,11 @@ STYLE = {
 }
 
 
-def draw(path: Path, name: str, tracks: Sequence[Track], budgeted: float) -> None:
+def draw(path: Path, name: str, tracks: Sequence[Track], budgeted: float | None) -> None:
     """Draw the scored sensors of the recording `name` into a file; its suffix says the format.
 
-    `budgeted` is the number of false alarms that the budget allows. Raises OSError where the file cannot be written.
+    `budgeted` is the number of false alarms that the budget allows; None: not known. Raises OSError where the file
+    cannot be written.
     """
     with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a name in a script that the font lacks
@@ -103,7 +106,7 @@ def _undated(path: Path) -> dict[str, None]:
     return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
 
 
-def _figure(name: str, tracks: Sequence[Track], budgeted: float) -> Figure:
+def _figure(name: str, tracks: Sequence[Track], budgeted: float | None) -> Figure:
     choice = choose(tracks)
     panels = [len(track.channels) for track in choice.tracks]
     heights = HEIGHTS.get(sum(panels), LEAST)
@@ -167,10 +170,12 @@ class _Page:
 # --- what stands above
 
 
-def _header(page: _Page, name: str, tracks: Sequence[Track], budgeted: float, choice: Choice) -> None:
+def _header(page: _Page, name: str, tracks: Sequence[Track], budgeted: float | None, choice: Choice) -> None:
     opened = sum(event.state == "opened" for track in tracks for event in track.events)
-    allowed = f"{budgeted:.1f}" if budgeted >= 0.1 else "less than 0.1"
-    alarmed = f"{opened} alarm{'s' * (opened != 1)}; the budget allows {allowed} false ones in this time"
+    alarmed = f"{opened} alarm{'s' * (opened != 1)}"
+    if budgeted is not None:
+        allowed = f"{budgeted:.1f}" if budgeted >= 0.1 else "less than 0.1"
+        alarmed += f"; the budget allows {allowed} false ones in this time"
     page.text(LEFT, 0.33, _short(name, 80), fontsize=14, fontweight="bold")
     page.text(LEFT, 0.57, f"{alarmed}  ·  {_extent(tracks)}", fontsize=9.5, color=SOFT)
     if choice.left_out:
@@ -184,6 +189,8 @@ def _header(page: _Page, name: str, tracks: Sequence[Track], budgeted: float, ch
         Line2D([], [], color=SOFT, lw=1.2, label="score"),
         Line2D([], [], color=ALARM, lw=1.2, ls=DASHES, label="threshold"),
     ]
+    if any(track.adopted for track in tracks):
+        handles.append(Line2D([], [], color=EXPECTED, marker="^", ls="", ms=5, mew=0, label="new weights"))
     where = (LEFT / WIDTH, 1 - 0.68 / page.height)
     page.figure.legend(
         handles=handles,
@@ -228,9 +235,10 @@ def _sensor(page: _Page, track: Track, heights: tuple[float, float], dated: bool
         dates(axes, 5, 12)
         if number == 0:
             label(axes, found, WIDTH - LEFT - RIGHT, 1.2 * LETTER * (len(title) + 1))
-    axes = page.panel("score", heights[1])
+    axes = page.panel("score: 3 is once in a thousand blocks of normal life", heights[1])
     shade(axes, track, found, None)
     score(axes, track)
+    adoptions(axes, track.adopted)
     dates(axes, 5, 12)
     axes.tick_params(labelbottom=dated)
 

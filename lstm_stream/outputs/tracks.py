@@ -47,6 +47,7 @@ class Track:
     score: F8  # (N,)
     threshold: F8  # (N,) inf while warming up
     events: Sequence[Event] = ()
+    adopted: Sequence[float] = ()  # when new weights were, unix s
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,8 @@ def cut(track: Track, start: float, end: float) -> Track:
     """What lies between two times."""
     part = slice(*np.searchsorted(track.time, [start, end]).tolist())
     channels = [Channel(c.name, c.value[part], c.expected[part], c.lower[part], c.upper[part]) for c in track.channels]
-    return Track(track.sensor, track.time[part], channels, track.score[part], track.threshold[part], track.events)
+    values = track.time[part], channels, track.score[part], track.threshold[part]
+    return Track(track.sensor, *values, track.events, [at for at in track.adopted if start <= at <= end])
 
 
 # --- lines

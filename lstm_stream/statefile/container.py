@@ -5,8 +5,9 @@
     data      the sensors' states, one after the other
 
 The metadata, all of it text: `format` ("lstm_stream sensors 1"), `version` of the program, `sha256` of `sensors` and
-the data, and `sensors`, a JSON list with [group, sensor, channels, signature] of "0", "1", ... An empty sensor is what a group
-with shared weights keeps once. Equal signatures mean equal layouts: those of another version, model or history differ.
+the data, and `sensors`, a JSON list with [group, sensor, channels, signature] of "0", "1", ... An empty sensor is what a
+group with shared weights keeps once. Equal signatures mean equal layouts: those of another version, model or history
+differ.
 
 Nothing in a file is ever run. Whatever is wrong with one is a ContainerError that says what.
 """
@@ -154,7 +155,13 @@ def _entries(sensors: Any, header: dict[str, Any]) -> Iterator[Entry]:
         texts = (group, sensor, signature, *channels)
         if not all(isinstance(text, str) for text in texts) or not isinstance(channels, list):
             raise ValueError("a name that is no text")
-        if tensor["dtype"] != "U8" or start != at or type(end) is not int or end < start:
+        if (
+            tensor["dtype"] != "U8"
+            or tensor["shape"] != [end - start]
+            or start != at
+            or type(end) is not int
+            or end < start
+        ):
             raise ValueError("another layout")
         at = end
         yield Entry(group, sensor, tuple(channels), signature, end - start)

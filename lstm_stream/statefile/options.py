@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from lstm_stream.options import Verb, Verbs, add_verb, whole
+from lstm_stream.options import Verb, Verbs, add_verb, web_side, whole
 
 _EPILOG = (
     "  lstm-stream state list --config config.yaml\n"
@@ -29,7 +29,7 @@ def add(verbs: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
         name="state",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
-    common = _common()
+    common = web_side()
     _add_list(actions, common)
     _add(actions, common, "show", "everything known of one sensor", ("SENSOR", "its name"))
     export = _add(actions, common, "export", "write sensors to a file, to be taken elsewhere; of a stopped file only")
@@ -47,18 +47,6 @@ def add(verbs: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
     _add(actions, common, "undo", "take back a command", ("COMMAND", "its id, as the list of commands shows it"))
 
 
-def _common() -> argparse.ArgumentParser:
-    """What every action takes."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--config", metavar="C", help="configuration file (default: all defaults)")
-    parser.add_argument("--url", metavar="URL", help="the daemon's web address, such as http://127.0.0.1:9108")
-    parser.add_argument("--user", metavar="NAME", help="user of the web side (default: as ~/.netrc says)")
-    parser.add_argument("--cacert", metavar="FILE", help="certificates to trust (default: those of the system)")
-    parser.add_argument("--group", metavar="G", help="the sensor's group, where several have one of that name")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser
-
-
 def _add(
     actions: Verbs[argparse.ArgumentParser],
     common: argparse.ArgumentParser,
@@ -70,6 +58,7 @@ def _add(
         name, help=summary, description=summary[0].upper() + summary[1:] + ".", parents=[common]
     )
     parser.set_defaults(error=parser.error)
+    parser.add_argument("--json", action="store_true", help="print JSON")
     if subject is not None:
         nargs = "?" if "without" in subject[1] else None
         parser.add_argument("subject", metavar=subject[0], nargs=nargs, help=subject[1])
