@@ -21,18 +21,24 @@ import numpy as np
 
 from lstm_stream import __version__, logs
 from lstm_stream.config import Config, Group, Limits, Retraining
+from lstm_stream.desk.alarms import Alarms
+from lstm_stream.desk.archive import Archive
 from lstm_stream.desk.desk import Desk, Parts
-from lstm_stream.desk.watch import Watch
+from lstm_stream.desk.orders import Orders
+from lstm_stream.desk.watch import Watch, record
 from lstm_stream.detect.fleet import Fleet
 from lstm_stream.detect.trainer import Trainer
+from lstm_stream.ingest.aside import Aside
 from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.inbox import Inbox
 from lstm_stream.ingest.mqtt import Session
+from lstm_stream.ingest.silent import BrokerLosses
 from lstm_stream.ingest.warming import warm
 from lstm_stream.outputs.delivery import Delivery
 from lstm_stream.outputs.health import Health
 from lstm_stream.outputs.metrics import Intake, Metrics
 from lstm_stream.outputs.outbox import Outbox
+from lstm_stream.outputs.recorder import Recorder
 from lstm_stream.outputs.series import Series
 from lstm_stream.outputs.sinks.mqtt import Receipt
 from lstm_stream.outputs.web.documents import BrokerState
@@ -76,6 +82,8 @@ class App:
         self._fleet = Fleet(config.groups, config.limits, self._trainer)
         limits = config.limits
         self._inbox = Inbox(limits.inbox, limits.inbox_bytes, limits.overflow)
+        aside = Aside()
+        self._broker_losses = BrokerLosses(aside)
         self._session = Session(
             config.broker,
             config.sources,
@@ -83,13 +91,17 @@ class App:
             self._inbox,
             self.metrics.disconnected,
             longest=limits.payload_bytes,
+            aside=aside,
         )
         self._series = Series(config.metrics.sensors) if config.metrics.sensors.enabled else None
         self._reporter = Reporter(self.metrics, config.limits.sensors, self._series)
         self._assembly = Assembly(config.sources, config.limits, groups=config.groups)
-        self._watch = Watch(self._fleet, lambda: self._service.data_time)
         events, windows = config.events, config.maintenance
         self._delivery = Delivery(events, windows, __version__, self._publish, self._delivered)
+        self._archive = Archive(config.state.path) if config.state.path else None
+        self._alarms = Alarms(lambda event: self._delivery.render(event)[1])
+        recorder = Recorder(config.web.recorded)
+        self._watch = Watch(self._fleet, lambda: self._service.data_time, self._alarms, recorder, self._archive)
         self._outbox = Outbox(self._delivery.names, self._delivery.render)
         self._vault = Vault(config.state, self._fleet, self._assembly, self._session, self._outbox)
         self._service = Service(
@@ -105,6 +117,7 @@ class App:
             held=self._assembly.held,
             due_by=self._assembly.due_by,
         )
+        self._orders = Orders()
         self._desk = Desk(self._parts())
         self._web = WebServer(config.web, self.metrics.render, self.health, self._desk) if config.web.enabled else None
         self._reloader = Reloader(file, config, self._reload, self._reloaded) if file else None
@@ -125,6 +138,9 @@ class App:
         self._trainer.open()
         try:
             self._vault.open(self._fresh, self._service.replay)
+            if self._archive:
+                self._archive.open(self._fresh)
+            self._desk.restore()
             if self._web:
                 self._web.open()
                 log.info("metrics and health on http://%s:%d", self._config.web.host, self._web.port)
@@ -155,6 +171,9 @@ class App:
             self._web.close()
         self._trainer.close()
         self._vault.close()
+        if self._archive:
+            self._watch.keep(everything=True)
+            self._archive.close()
 
     @property
     def web_port(self) -> int | None:
@@ -208,7 +227,18 @@ class App:
     def _intake(self) -> Intake:
         s, waiting = self._session, len(self._inbox)
         limit, forgotten = self._config.limits.inbox, self._fleet.forgotten
-        return Intake(s.connected, s.messages_received, self._drops(), waiting, limit, forgotten)
+        return Intake(
+            s.connected,
+            s.messages_received,
+            self._drops(),
+            waiting,
+            limit,
+            forgotten,
+            s.subscribed,
+            s.failures,
+            self._broker_losses.dropped,
+            s.clock.ahead,
+        )
 
     def _drops(self) -> dict[str, int]:
         """Messages that were received and never scored, by why."""
@@ -219,7 +249,7 @@ class App:
         tally = self._reporter.tally
         stalled = time.monotonic() - self._service.turned_at
         turning = stalled < STALLED
-        unscored = tally.unscored_since is not None and time.time() - tally.unscored_since > UNSCORED
+        unscored = tally.unscored_since is not None and time.monotonic() - tally.unscored_since > UNSCORED
         checks = {
             "line": "ok" if turning else f"no turn for {stalled:.0f} s",
             "broker": "ok" if self._session.connected else self._session.problem,
@@ -241,15 +271,18 @@ class App:
         """What the desk asks."""
         return Parts(
             __version__,
-            self._config,
+            lambda: self._config,
             self._fleet,
             self._reporter.tally,
             self._watch,
+            self._alarms,
+            self._orders,
             self._service.ask,
             self._service.command,
             self.health,
             self._broker_state,
             lambda: sum(self._drops().values()),
+            self._vault.journal.book,
         )
 
     def _broker_state(self) -> BrokerState:
@@ -311,7 +344,7 @@ def warm_kernels() -> None:
         for t in time_of[-1] + 1.0 + np.arange(40):  # of two sensors: some arrays have another type for Numba then
             fleet.process([Reading(sensor, "default", t, {"value": 50.0}) for sensor in ("warm", "beside")])
         for decoded in warm():
-            fleet.process(decoded.readings, decoded.at, decoded.rows)
+            record(Recorder(1), fleet.process(decoded.readings, decoded.at, decoded.rows))
         fleet.silences(time_of[-1] + 1e6)
     trainer.close()
     seconds = time.perf_counter() - began

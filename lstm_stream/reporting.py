@@ -31,7 +31,7 @@ class Tally:
     sensors: dict[str, int] = field(default_factory=dict)
     alarms: dict[str, Event] = field(default_factory=dict)  # open ones, by the id of their cause
     scored_at: float = 0.0  # unix s of the last scored sample
-    unscored_since: float | None = None  # unix s since which messages came and none was scored
+    unscored_since: float | None = None  # monotonic s since which messages came and none was scored
     save_error: str | None = None
 
 
@@ -53,7 +53,7 @@ class Reporter:
         if turn.samples:
             t.scored_at, t.unscored_since = now, None
         elif turn.messages and t.unscored_since is None:
-            t.unscored_since = now
+            t.unscored_since = time.monotonic()
         self._measure(turn, now)
         for event in turn.outcome.events:
             self._announce(event)

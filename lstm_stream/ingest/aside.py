@@ -23,6 +23,7 @@ class _Listener(NamedTuple):
     pattern: Pattern
     qos: int
     hear: Hear
+    optional: bool
 
 
 class Aside:
@@ -32,9 +33,15 @@ class Aside:
         self._listeners: list[_Listener] = []
         self._ignored: list[Pattern] = []
 
-    def listen(self, topic: str, qos: int, hear: Hear) -> None:
+    def listen(self, topic: str, qos: int, hear: Hear, *, optional: bool = False) -> None:
         """Call `hear` with every message of a topic, a pattern as in sources. Raises ValueError for what is none."""
-        self._listeners.append(_Listener(Pattern.parse(topic), qos, hear))
+        self._listeners.append(_Listener(Pattern.parse(topic), qos, hear, optional))
+
+    def give_up(self) -> list[str]:
+        """Forget the optional listeners; their filters. Some brokers hang up on who asks for what they do not give."""
+        given_up = [one.pattern.filter for one in self._listeners if one.optional]
+        self._listeners = [one for one in self._listeners if not one.optional]
+        return given_up
 
     def ignore(self, topic: str) -> None:
         """A topic that we publish to ourselves, a pattern as in sources. Raises ValueError for what is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
@@ -38,6 +39,7 @@ class Client(paho.Client):
         deliver: Deliver | None = None,
         admits: Admits = lambda: True,
         longest: int = 2**28,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         v5 = broker.protocol == "5"
         super().__init__(
@@ -51,6 +53,7 @@ class Client(paho.Client):
         self._deliver = deliver
         self._admits = admits
         self._longest = longest
+        self._clock = clock
         self._tap: Tap | None = None
         self._pinged = 0.0  # monotonic s
         self.fell_silent = False  # the broker, which is why this connection ends
@@ -97,6 +100,17 @@ class Client(paho.Client):
                 time.sleep(self._broker.reconnect_min)
                 self._aim()
 
+    def say_last(self, topic: str, payload: bytes, qos: int, timeout: float) -> None:
+        """Publish (retained), and wait until the broker has that and all that was published before with this QoS."""
+        info = self.publish(topic, payload, qos, retain=True)
+        try:
+            info.wait_for_publish(timeout)
+            if not info.is_published():
+                address = f"{self._broker.host}:{self._broker.port}"
+                _log.warning("%s did not confirm within %g s all that was published", address, timeout)
+        except (RuntimeError, ValueError) as error:
+            _log.warning("could not say offline: %s", error)
+
     def loop_misc(self) -> MQTTErrorCode:
         """The keep-alive. paho's own counts neither what the tap takes, nor that nothing is read while it is held.
 
@@ -122,7 +136,7 @@ class Client(paho.Client):
         self.fell_silent = False
         if self._deliver is not None:
             v5 = self._broker.protocol == "5"
-            self._tap = Tap(connection, v5, self._deliver, admits=self._admits, longest=self._longest)
+            self._tap = Tap(connection, v5, self._deliver, self._clock, self._admits, self._longest)
             self._pinged = time.monotonic()
         return connection if self._tap is None else self._tap
 

@@ -32,25 +32,25 @@ from lstm_stream import __version__
 from lstm_stream.config import Broker, Events, Source
 from lstm_stream.ingest.aside import Aside
 from lstm_stream.ingest.client import Client
+from lstm_stream.ingest.clock import Clock
 from lstm_stream.ingest.inbox import Inbox
 from lstm_stream.ingest.own import OwnTopics
 from lstm_stream.ingest.receipts import Receipts, content_of
 from lstm_stream.ingest.topics import subscriptions
+from lstm_stream.ingest.troubles import Troubles
 from lstm_stream.records import Chunk, Message
 
 _log = logging.getLogger(__name__)
 
-_SHORT = 10.0  # seconds: a connection that ended sooner was not lost by chance
-_SHORT_IN_A_ROW = 3
 _PATIENCE = 0.02  # s that reading waits for room in the inbox before it looks after the rest
-_LOGIN_REFUSED = ("Bad user name or password", "Not authorized")
 
 
 class Session:
-    """One session with one broker. `on_disconnect` is called with a reason, on the network thread.
+    """One session with one broker. `on_disconnect` is called on the network thread with the kind of an end:
+    `hung_up`, `silent`, `sent_away` (MQTT 5), `taken_over` or `given_up`.
 
     With `bulk` the inbox gets chunks of messages where that is possible (reader.py), else single ones.
-    `connected` and `subscribed` tell the state, `problem` says in words what is wrong ("" if nothing is).
+    `connected` and `subscribed` tell the state.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class Session:
     ) -> None:
         self.connected = False
         self.subscribed = False  # to every filter
-        self.problem = "not connected yet"
         self.messages_received = 0
         self.losses = {"stopping": 0, "internal": 0}  # messages that came too late for this process, or met a defect
         self.disconnects = 0
         self._broker = broker
+        self._troubles = Troubles(broker)
         self._aside = aside or Aside()
         self._filters = subscriptions(sources, self._aside.filters)
         self._former: set[str] = set()  # filters to unsubscribe from at the next connection
@@ -81,13 +81,13 @@ class Session:
         self._on_disconnect = on_disconnect
         self._bulk = bulk
         self._longest = longest
+        self.clock = Clock()
         self._own = OwnTopics(events, self._aside)
         self._client: Client | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()  # guards connected and the receipts; never held for long
         self._receipts = Receipts()
         self._since = 0.0  # monotonic time at which the connection began
-        self._short_lived = 0  # connections in a row
         self._answered = False  # the broker, to the latest connect
         self._taking = True
         self._closing = False
@@ -97,7 +97,7 @@ class Session:
 
         Raises SetupError where it cannot work: an unreadable password or certificate.
         """
-        client = Client(self._broker, self._arrived if self._bulk else None, self._may_read, self._longest)
+        client = Client(self._broker, self._arrived if self._bulk else None, self._may_read, self._longest, self.clock)
         client.prepare()
         client.will_set(self._events.status_topic, _status("offline"), qos=1, retain=True)
         client.on_pre_connect = self._before_connect
@@ -203,7 +203,8 @@ class Session:
             return
         deadline = time.monotonic() + timeout
         if self.connected:
-            self._say_offline(client, timeout)
+            qos = max(1, self._events.qos)  # that of the events: the broker confirms each kind in order
+            client.say_last(self._events.status_topic, _status("offline"), qos, timeout)
         if lost := self.losses["stopping"]:
             _log.warning("%d messages of QoS 0 came while stopping and are lost; with QoS 1 they come again", lost)
         self._closing = True
@@ -213,18 +214,18 @@ class Session:
             if self._thread.is_alive():
                 _log.warning("the broker did not answer within %g s; leaving without its consent", timeout)
         self.connected = self.subscribed = False
-        self.problem = "closed"
+        self._troubles.text = "closed"
 
     # -- callbacks, on the network thread
 
     def _before_connect(self, _client: paho.Client, _userdata: Any) -> None:
         self._thread = threading.current_thread()
         self._answered = False
-        self._lost("the connection was given up")  # where paho gave it up without a word
+        self._lost("given_up")  # where paho gave it up without a word
 
     def _connect_failed(self, _client: paho.Client, _userdata: Any) -> None:
         error = sys.exc_info()[1]  # paho calls this from its except clause and does not pass the error
-        self._trouble(f"cannot reach {self._address}: {error}")
+        self._troubles.unreachable(error)
 
     def _connected(
         self, client: paho.Client, _userdata: Any, flags: paho.ConnectFlags, reason: ReasonCode, _properties: Any
@@ -233,8 +234,7 @@ class Session:
         if self._closing:  # close() came while this connection was being made
             client.disconnect()
         elif reason.is_failure:
-            hint = "; check broker.username and the password" if str(reason) in _LOGIN_REFUSED else ""
-            self._trouble(f"{self._address} refused the connection: {reason}{hint}")
+            self._troubles.refused(str(reason))
         else:
             self._begin(client, flags.session_present)
 
@@ -243,7 +243,7 @@ class Session:
             self._receipts.begin(kept)
             self.connected = True
         self._since = time.monotonic()
-        self.problem = "not subscribed yet"
+        self._troubles.text = "not subscribed yet"
         _log.info("connected to %s (%s session)", self._address, "kept" if kept else "new")
         self._asked.clear()
         self._refused.clear()
@@ -258,7 +258,7 @@ class Session:
             refused = {t: str(code) for t, code in zip(topics, reasons, strict=False) if code.is_failure}
             self._refused |= {topic: why for topic, why in refused.items() if topic not in self._aside.filters}
         for topic in refused.keys() & self._aside.filters.keys():  # the line works without
-            _log.warning("%s refused the subscription to %s; check its access rules", self._address, topic)
+            _log.info("%s refused the subscription to %s", self._address, topic)
         self._judge()
 
     def _judge(self) -> None:
@@ -266,9 +266,11 @@ class Session:
         with self._lock:
             refused = [f"{topic} ({why})" for topic, why in self._refused.items()]
             self.subscribed = not refused and not self._asked
-            self.problem = "" if self.subscribed or refused else "not subscribed yet"
+            self._troubles.text = "" if self.subscribed or refused else "not subscribed yet"
         if refused:
-            self._trouble(f"{self._address} refused the subscription to {', '.join(refused)}; check its access rules")
+            self._troubles.tell(
+                f"{self._address} refused the subscription to {', '.join(refused)}; check its access rules"
+            )
 
     def _arrived(self, chunk: Chunk) -> None:
         """Messages read in bulk. Whatever goes wrong is logged, as paho does with what is wrong in a callback."""
@@ -277,7 +279,7 @@ class Session:
                 self._sift(chunk)
             else:
                 own = self._own.among(chunk)
-                self._miss(int((~chunk.is_acknowledged & (True if own is None else ~own)).sum()))
+                self.losses["stopping"] += int((~chunk.is_acknowledged & (True if own is None else ~own)).sum())
         except Exception:
             self.losses["internal"] += len(chunk)
             _log.exception("%d messages were lost", len(chunk))
@@ -310,10 +312,6 @@ class Session:
         """Whether there is room for more, or will be in a moment; at the end all is read, for the answers in it."""
         return not self._taking or self._inbox.admits(_PATIENCE)
 
-    def _miss(self, count: int) -> None:
-        """Messages with QoS 0 came after the last that is taken, and will not come again."""
-        self.losses["stopping"] += count
-
     def _confirm(self, chunk: Chunk) -> None:
         """Acknowledge what needs no work. The lock is held."""
         if len(chunk) and self._client is not None:
@@ -321,7 +319,7 @@ class Session:
 
     def _received(self, client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
         if not self._taking:
-            self._miss(message.qos == 0)
+            self.losses["stopping"] += message.qos == 0
             return
         try:
             topic = message.topic
@@ -329,11 +327,11 @@ class Session:
             topic = ""  # goes down the line and is rejected there
         if self._own.match(topic):
             client.ack(message.mid, message.qos)
-            self._aside.hear(Message(topic, bytes(message.payload), time.time(), message.retain, message.qos))
+            self._aside.hear(Message(topic, bytes(message.payload), self.clock(), message.retain, message.qos))
         elif message.qos == 0 or self._is_new(client, topic, message):
             self.messages_received += 1
             number = self._receipts.number(message.mid) if message.qos else 0
-            arrived = Message(topic, bytes(message.payload), time.time(), message.retain, message.qos, number)
+            arrived = Message(topic, bytes(message.payload), self.clock(), message.retain, message.qos, number)
             if dropped := self._inbox.put(arrived):
                 self.acknowledge(dropped)
 
@@ -350,50 +348,52 @@ class Session:
     def _disconnected(
         self, _client: paho.Client, _userdata: Any, flags: paho.DisconnectFlags, reason: ReasonCode, _properties: Any
     ) -> None:
-        said = f": {reason}" if flags.is_disconnect_packet_from_server else ""  # else the reason is a guess of paho's
-        if self._client is not None and self._client.fell_silent:
-            said = f": nothing was heard from it for {1.5 * self._broker.keepalive:g} s"
-        self._lost(f"lost the connection to {self._address}{said}")
+        if flags.is_disconnect_packet_from_server:  # else the reason is a guess of paho's
+            self._lost("sent_away", f": {reason}")
+        elif self._client is not None and self._client.fell_silent:
+            self._lost("silent", f": nothing was heard from it for {1.5 * self._broker.keepalive:g} s")
+        else:
+            self._lost("hung_up")
         if not self._answered and not self._closing:
-            self._trouble(f"{self._address} hung up before it answered; is TLS on at one end only?")
+            self._troubles.hung_up()
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, kind: str, reason: str = "") -> None:
         """The connection is gone. Does nothing where there was none."""
         with self._lock:
             if not self.connected:
                 return
             self.connected = self.subscribed = False
+            unanswered = bool(self._asked)
         if self._closing:
             return
+        if unanswered:
+            self._ask_less()
         self.disconnects += 1
-        self._short_lived = self._short_lived + 1 if time.monotonic() - self._since < _SHORT else 0
-        if self._short_lived >= _SHORT_IN_A_ROW:
-            reason += f"; the last {self._short_lived} connections ended within {_SHORT:g} s of their start: is there "
-            reason += f"another client with the id {self._broker.client_id!r}? Each needs a broker.client_id of its own"
-        self._trouble(reason)
+        kind = self._troubles.lost(kind, reason, time.monotonic() - self._since)
         if self._on_disconnect is not None:
-            self._on_disconnect(reason)
+            self._on_disconnect(kind)
+
+    def _ask_less(self) -> None:
+        """The broker may have hung up because of a subscription: do without those that are not needed."""
+        for topic in self._aside.give_up():
+            self._filters.pop(topic, None)
+            _log.warning("%s hung up when asked for %s; this is not asked for any more", self._address, topic)
 
     # -- the rest
 
-    def _trouble(self, text: str) -> None:
-        self.problem = text
-        _log.warning("%s", text)
+    @property
+    def problem(self) -> str:
+        """What is wrong, in words; "" if nothing is."""
+        return self._troubles.text
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Attempts to connect that led to nothing, by why."""
+        return self._troubles.failures
 
     @property
     def _address(self) -> str:
-        return f"{self._broker.host}:{self._broker.port}"
-
-    def _say_offline(self, client: Client, timeout: float) -> None:
-        """Publish the status and wait until the broker has it, and with it everything published before."""
-        qos = max(1, self._events.qos)  # that of the events: the broker confirms each kind in order
-        info = client.publish(self._events.status_topic, _status("offline"), qos, retain=True)
-        try:
-            info.wait_for_publish(timeout)
-            if not info.is_published():
-                _log.warning("%s did not confirm within %g s all that was published", self._address, timeout)
-        except (RuntimeError, ValueError) as error:
-            _log.warning("could not say offline: %s", error)
+        return self._troubles.address
 
 
 def _status(state: str) -> bytes:

@@ -25,6 +25,10 @@ class Intake(NamedTuple):
     queued: int
     capacity: int
     forgotten: int = 0  # sensors that were removed
+    subscribed: bool = False  # to all that was asked for
+    failures: Mapping[str, int] = {}  # attempts to connect that led to nothing, by why
+    broker_dropped: int = 0  # messages that the broker says it lost, of all its clients
+    ahead: float = 0.0  # s by which arrivals are dated before the machine's clock, which was set back
 
 
 class Outgoing(NamedTuple):
@@ -64,6 +68,21 @@ class IntakeCollector(Collector):
             "lstm_stream_sensors_forgotten",
             "Sensors removed after long silence (limits.forget_after).",
             intake.forgotten,
+        )
+        yield GaugeMetricFamily("lstm_stream_mqtt_subscribed", "1 while every subscription holds.", intake.subscribed)
+        failed = CounterMetricFamily(
+            "lstm_stream_mqtt_connect_failures", "Attempts to connect that led to nothing.", labels=["reason"]
+        )
+        for reason, count in intake.failures.items():
+            failed.add_metric([reason], count)
+        yield failed
+        yield CounterMetricFamily(
+            "lstm_stream_broker_messages_dropped",
+            "Messages lost by the broker, of any client, as it says in $SYS.",
+            intake.broker_dropped,
+        )
+        yield GaugeMetricFamily(
+            "lstm_stream_clock_ahead_seconds", "Arrivals are dated so far before a clock set back.", intake.ahead
         )
         yield GaugeMetricFamily("lstm_stream_queue_length", "Messages that wait for the worker.", intake.queued)
         yield GaugeMetricFamily("lstm_stream_queue_capacity", "Messages that may wait (limits.inbox).", intake.capacity)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from lstm_stream.config import Broker, Events, Source
+from lstm_stream.ingest.aside import Aside
 from lstm_stream.ingest.inbox import Inbox
 from lstm_stream.ingest.mqtt import Session
 from lstm_stream.records import Chunk, Message
@@ -77,14 +78,19 @@ def open_line(wait_until: Wait) -> Iterator[Callable[..., Line]]:
         capacity: int = 1000,
         events: Any = None,
         bulk: bool = True,
+        aside: Aside | None = None,
+        inbox: Inbox | None = None,
+        keepalive: float | None = None,
         **options: Any,
     ) -> Line:
         source = Source.model_validate({"topic": topic, "qos": qos, "sensor": "x" if "{" not in topic else "{sensor}"})
         settings = {"host": server.host, "port": server.port, "reconnect_min": 0.2, "reconnect_max": 0.5, **options}
-        inbox, lost = Inbox(capacity), list[str]()
-        session = Session(
-            Broker.model_validate(settings), [source], Events.model_validate(events or {}), inbox, lost.append, bulk
-        )
+        inbox, lost = Inbox(capacity) if inbox is None else inbox, list[str]()
+        broker = Broker.model_validate(settings)
+        if keepalive is not None:  # shorter than one may configure
+            broker = broker.model_copy(update={"keepalive": keepalive})
+        said = Events.model_validate(events or {})
+        session = Session(broker, [source], said, inbox, lost.append, bulk, aside=aside)
         line = Line(session, inbox, lost, wait_until)
         lines.append(line)
         session.open()
@@ -143,17 +149,19 @@ def retained(program: Callable[[str], str]) -> Callable[[Any, str], str]:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a certificate authority of our own, and what it signed: broker, elsewhere, client."""
+    """A folder with a certificate authority of our own, and what it signed: broker, elsewhere, client, expired."""
     folder = tmp_path_factory.mktemp("certificates")
 
     def openssl(*arguments: str) -> None:
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
     openssl("req", "-x509", *_KEY, "-nodes", "-days", "2", "-subj", "/CN=us", "-keyout", "ca.key", "-out", "ca.crt")
-    for name, host in (("broker", "IP:127.0.0.1"), ("elsewhere", "DNS:elsewhere.example"), ("client", "DNS:client")):
+    hosts = {"elsewhere": "DNS:elsewhere.example", "client": "DNS:client"}
+    for name in ("broker", "elsewhere", "client", "expired"):
         openssl("req", *_KEY, "-nodes", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
-        (folder / "names").write_text(f"subjectAltName={host}\n")
-        signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"]
+        (folder / "names").write_text(f"subjectAltName={hosts.get(name, 'IP:127.0.0.1')}\n")
+        days = "-1" if name == "expired" else "2"
+        signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", days, "-extfile", "names"]
         openssl("x509", "-req", "-in", f"{name}.csr", *signed, "-out", f"{name}.crt")
     openssl("ec", "-in", "client.key", "-aes128", "-passout", "pass:secret", "-out", "encrypted.key")
     (folder / "empty").write_text("")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from lstm_stream.config import TLS, Broker, Events, Source
 from lstm_stream.ingest.inbox import Inbox
 from lstm_stream.ingest.login import SetupError, tls_context
 from lstm_stream.ingest.mqtt import Session
+
+_FILES = {"cafile": "ca.crt", "certfile": "broker.crt", "keyfile": "broker.key"}
 
 # paho leaves the socket of a failed handshake to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -32,7 +35,11 @@ def test_a_broker_that_asks_for_a_certificate_gets_ours(encrypted: Any, open_lin
 
 @pytest.mark.parametrize(
     ("certificate", "trusted", "says"),
-    [("broker", False, "certificate verify failed"), ("elsewhere", True, "IP address mismatch")],
+    [
+        ("broker", False, "certificate verify failed"),
+        ("elsewhere", True, "IP address mismatch"),
+        ("expired", True, "certificate has expired"),
+    ],
 )
 def test_a_certificate_that_is_not_right_is_refused_with_the_reason(
     encrypted: Any, open_line: Any, wait_until: Any, certificates: Path, certificate: str, trusted: bool, says: str
@@ -41,6 +48,21 @@ def test_a_certificate_that_is_not_right_is_refused_with_the_reason(
     line = open_line(encrypted(certificate), tls=tls)
     wait_until(lambda: says in line.session.problem, "the reason")
     assert not line.session.connected
+    assert line.session.failures["certificate"] >= 1
+
+
+def test_a_certificate_may_have_the_name_that_is_configured(encrypted: Any, open_line: Any, certificates: Path) -> None:
+    tls = {"enabled": True, "ca_file": certificates / "ca.crt", "server_name": "elsewhere.example"}
+    open_line(encrypted("elsewhere"), tls=tls).subscribed()
+
+
+def test_tls_older_than_configured_is_not_spoken(mosquitto_factory: Any, open_line: Any, certificates: Path) -> None:
+    files = [f"{option} {certificates}/{file}" for option, file in _FILES.items()]
+    newest_of_the_broker = mosquitto_factory(extra=[*files, "tls_version tlsv1.2"])
+    tls = {"enabled": True, "ca_file": certificates / "ca.crt"}
+    open_line(newest_of_the_broker, tls=tls).subscribed()
+    assert tls_context(TLS(enabled=True)).minimum_version is ssl.TLSVersion.TLSv1_2
+    assert tls_context(TLS(enabled=True, min_version="1.3")).minimum_version is ssl.TLSVersion.TLSv1_3
 
 
 def test_tls_at_the_brokers_end_alone_is_named_as_a_possible_cause(
