@@ -13,7 +13,7 @@ RUN python -m venv /opt/venv
 COPY pyproject.toml README.md LICENSE ./
 COPY lstm_stream lstm_stream
 # Whole seconds, because layers keep no more of a file's time, and Numba compares it with that in its cache.
-RUN /opt/venv/bin/pip install . \
+RUN /opt/venv/bin/pip install '.[web]' \
     && find /opt/venv/lib -path '*/lstm_stream/*' -exec touch -d 2000-01-01T00:00:00Z {} + \
     && /opt/venv/bin/python -m compileall -q /opt/venv/lib
 
@@ -38,7 +38,9 @@ RUN python -c "from lstm_stream.app import warm_kernels; warm_kernels()"
 # The cache is a volume too, so that the kernels are found with a read-only root (docker run --read-only).
 VOLUME /var/lib/lstm_stream /var/cache/lstm_stream
 EXPOSE 9108
+# Any answer below 500 shows that the line turns; 401 is one, where web.config_file names users. With TLS, or another
+# port, give a check of your own: --health-cmd.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9108/-/healthy', timeout=4)"]
+    CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 9108, timeout=4); c.request('GET', '/-/healthy'); exit(c.getresponse().status >= 500)"]
 ENTRYPOINT ["lstm-stream"]
 CMD ["run", "/config/lstm_stream.yaml"]

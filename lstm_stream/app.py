@@ -7,25 +7,22 @@ Its life:
 
 from __future__ import annotations
 
-import functools
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from lstm_stream import __version__, logs
-from lstm_stream.config import Config, Group, Limits, Retraining
+from lstm_stream.config import Config
 from lstm_stream.desk.alarms import Alarms
 from lstm_stream.desk.archive import Archive
 from lstm_stream.desk.desk import Desk, Parts
-from lstm_stream.desk.orders import Orders
-from lstm_stream.desk.watch import Watch, record
+from lstm_stream.desk.orders import Orders, command_of
+from lstm_stream.desk.watch import Watch
 from lstm_stream.detect.fleet import Fleet
 from lstm_stream.detect.trainer import Trainer
 from lstm_stream.ingest.aside import Aside
@@ -33,7 +30,6 @@ from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.inbox import Inbox
 from lstm_stream.ingest.mqtt import Session
 from lstm_stream.ingest.silent import BrokerLosses
-from lstm_stream.ingest.warming import warm
 from lstm_stream.outputs.delivery import Delivery
 from lstm_stream.outputs.health import Health
 from lstm_stream.outputs.metrics import Intake, Metrics
@@ -41,13 +37,15 @@ from lstm_stream.outputs.outbox import Outbox
 from lstm_stream.outputs.recorder import Recorder
 from lstm_stream.outputs.series import Series
 from lstm_stream.outputs.sinks.mqtt import Receipt
-from lstm_stream.outputs.web.documents import BrokerState
+from lstm_stream.outputs.web.documents import BrokerState, CommandReply
+from lstm_stream.outputs.web.queries import Order
 from lstm_stream.outputs.web.server import WebServer
-from lstm_stream.records import Reading
+from lstm_stream.records import Command, Reply
 from lstm_stream.reload import RefusedError, Reloader
 from lstm_stream.reporting import Reporter
 from lstm_stream.service import Observer, Service
 from lstm_stream.vault import Vault, save_every
+from lstm_stream.warming import warm_kernels as warm_kernels
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +72,16 @@ class Stats:
 class App:
     """A daemon for one configuration. The constructor only builds; `open` connects, listens and starts threads."""
 
-    def __init__(self, config: Config, fresh: bool, observers: Sequence[Observer], file: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        fresh: bool,
+        observers: Sequence[Observer],
+        file: Path | None = None,
+        on_reload: Callable[[], object] = lambda: None,
+    ) -> None:
         self._config = config
+        self._on_reload = on_reload
         self._fresh = fresh
         self.metrics = Metrics(__version__, config.groups, config.events.severity)
         self._trainer = Trainer()
@@ -116,6 +122,7 @@ class App:
             (self._reporter, self._watch, *observers),
             held=self._assembly.held,
             due_by=self._assembly.due_by,
+            apply=self._obey,
         )
         self._orders = Orders()
         self._desk = Desk(self._parts())
@@ -137,10 +144,7 @@ class App:
         warm_kernels()
         self._trainer.open()
         try:
-            self._vault.open(self._fresh, self._service.replay)
-            if self._archive:
-                self._archive.open(self._fresh)
-            self._desk.restore()
+            self._take_up()
             if self._web:
                 self._web.open()
                 log.info("metrics and health on http://%s:%d", self._config.web.host, self._web.port)
@@ -156,6 +160,32 @@ class App:
         """Work until `stop`; then finish what was taken, and save."""
         self._worker = threading.get_ident()
         self._service.run()
+
+    def obey(self, order: Order, by: str) -> CommandReply:
+        """Instead of open() and run(): take the state up, obey one command, save and close; without a broker.
+
+        Raises StateError.
+        """
+        self._trainer.open()
+        try:
+            self._take_up()
+            command = command_of(order, by, time.time(), self._desk.weights)
+            if isinstance(command, str):
+                return CommandReply(False, command, "")
+            answer = self._service.command(command)
+            self.stop()
+            self.run()
+            reply = answer.result()
+            return CommandReply(reply.ok, reply.text, command.id)
+        finally:
+            self.close()
+
+    def _take_up(self) -> None:
+        """Everything that is kept, as it was. Raises StateError."""
+        self._vault.open(self._fresh, self._service.replay)
+        if self._archive:
+            self._archive.open(self._fresh)
+        self._desk.restore()
 
     def stop(self) -> None:
         """Ask `run` to end; safe from signal handlers and other threads."""
@@ -210,8 +240,9 @@ class App:
         self._config = config
         self._service.save()  # messages of before are not to be replayed by what is in force from now on
 
-    def _reloaded(self, good: bool) -> None:
+    def _reloaded(self, good: bool, at: float) -> None:
         self.metrics.reloaded(good, time.time())
+        self._on_reload()
 
     # --- what goes out
 
@@ -221,6 +252,15 @@ class App:
 
     def _delivered(self, sink: str, result: str, count: int) -> None:
         self.metrics.published(result, count, sink)
+
+    # --- what people ask for
+
+    def _obey(self, command: Command) -> Reply:
+        reply = self._fleet.apply(command)
+        self._orders.note(command, reply)
+        if reply.ok:
+            self._alarms.obeyed(command)
+        return reply
 
     # --- how it is
 
@@ -315,38 +355,16 @@ class App:
         return result
 
 
-def build(config: Config, *, fresh: bool = False, observers: Sequence[Observer] = (), file: Path | None = None) -> App:
+def build(
+    config: Config,
+    *,
+    fresh: bool = False,
+    observers: Sequence[Observer] = (),
+    file: Path | None = None,
+    on_reload: Callable[[], object] = lambda: None,
+) -> App:
     """A daemon for `config`; `fresh` sets an existing state aside. `observers` are told of every turn.
 
-    `file` is where `config` was read from: it is read again when it changes.
+    `file` is where `config` was read from: it is read again when it changes, and `on_reload` called.
     """
-    return App(config, fresh, observers, file)
-
-
-@functools.cache
-def warm_kernels() -> None:
-    """Compile every kernel now, or load it from the cache, so that the first message does not wait for it. Once."""
-    began = time.perf_counter()
-    log.debug("preparing kernels")
-    trainer = Trainer()
-    trainer.open()
-    time_of = np.arange(400) * 60.0
-    for weights in ("own", "shared"):
-        group = Group.model_validate(
-            {
-                "model": {"weights": weights, "hidden": 2},
-                "retraining": Retraining(every=64, history=128, lag=8, epochs=1).model_dump(),
-                "warmup": 200,
-            }
-        )
-        fleet = Fleet({"default": group}, Limits(), trainer)
-        fleet.process([Reading("warm", "default", t, {"value": np.sin(t)}) for t in time_of])
-        for t in time_of[-1] + 1.0 + np.arange(40):  # of two sensors: some arrays have another type for Numba then
-            fleet.process([Reading(sensor, "default", t, {"value": 50.0}) for sensor in ("warm", "beside")])
-        for decoded in warm():
-            record(Recorder(1), fleet.process(decoded.readings, decoded.at, decoded.rows))
-        fleet.silences(time_of[-1] + 1e6)
-    trainer.close()
-    seconds = time.perf_counter() - began
-    if seconds > 5.0:
-        log.info("compiled the kernels in %.0f s; the next start finds them cached", seconds)
+    return App(config, fresh, observers, file, on_reload)

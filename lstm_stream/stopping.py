@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -43,12 +43,12 @@ def exit_on_signals() -> Iterator[None]:
 
 
 @contextmanager
-def reload_on_signal(reload: Callable[[], None]) -> Iterator[None]:
-    """SIGHUP calls `reload`, where there is such a signal."""
+def reload_on_signal(*reload: Callable[[], None]) -> Iterator[None]:
+    """SIGHUP calls these in turn, where there is such a signal."""
     if not hasattr(signal, "SIGHUP"):
         yield
         return
-    former = signal.signal(signal.SIGHUP, lambda *_: reload())
+    former = signal.signal(signal.SIGHUP, lambda *_: _call(reload))
     try:
         yield
     finally:
@@ -56,15 +56,15 @@ def reload_on_signal(reload: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """The first SIGTERM or SIGINT calls `stop`; the second ends the process at once, with exit code 128 + number."""
+def stop_on_signals(*stop: Callable[[], None]) -> Iterator[None]:
+    """The first SIGTERM or SIGINT calls these in turn, the second ends the process at once with code 128 + number."""
     received: list[int] = []
 
     def handle(number: int, _: FrameType | None) -> None:
         if received:
             os._exit(128 + number)
         received.append(number)
-        stop()
+        _call(stop)
 
     former = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -72,3 +72,8 @@ def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def _call(functions: Sequence[Callable[[], None]]) -> None:
+    for function in functions:
+        function()

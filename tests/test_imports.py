@@ -22,11 +22,13 @@ ALLOWED = {
     "jit": "",
     "logs": "",
     "tls": "",
+    "machinecode": "",
+    "notify": "",
     "config": "lstm",  # reads the weights to start from
     "lstm": "jit",
     "detect": "lstm jit records config",
     "ingest": "records config jit tls lstm_stream",
-    "outputs": "records config tls lstm_stream",
+    "outputs": "records config tls lstm_stream jit",
     "journal": "records outputs",  # of outputs what a letter is
     "store": "records journal",
     "line": "detect records",
@@ -34,8 +36,9 @@ ALLOWED = {
     "reporting": "service detect outputs records",  # an observer: what the service did, as metrics
     "changes": "config",  # what of it can change while running
     "reload": "changes config",
-    "desk": "service reporting detect outputs records config lstm_stream",  # between the line and the page's API
-    "app": "desk reload vault service reporting detect ingest outputs logs records config lstm_stream",
+    "desk": "line journal reporting detect outputs records config",  # between the line and the page's API
+    "warming": "detect desk ingest outputs records config",
+    "app": "warming desk reload vault service reporting detect ingest outputs logs records config lstm_stream",
     "vault": "store journal detect ingest outputs records config",
     "simulate": "records",
     # of service and detect: what an observer is told
@@ -50,8 +53,9 @@ ALLOWED = {
     "evaluate": "options coldstart replay recording detect outputs simulate records config lstm_stream",
     "pretrain": "options coldstart replay recording detect lstm simulate records config lstm_stream",
     "bench": "lstm config lstm_stream",
-    "statefile": "options app detect store journal records config lstm_stream",
-    "cli": "options stopping statefile app demo replay explain evaluate pretrain bench logs config lstm_stream",
+    "statefile": "options app desk outputs detect store journal records config lstm_stream",
+    "plotting": "statefile replay outputs config",
+    "cli": "options stopping machinecode notify plotting statefile app demo replay explain evaluate pretrain bench logs config lstm_stream",
     "__main__": "cli",
 }
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lstm_stream.cli.codes import DEFECT, FAILED_START, INVALID, OK
+from lstm_stream.machinecode import writable_cache
+from lstm_stream.notify import Notifier
 from lstm_stream.options import Verb
 from lstm_stream.stopping import exit_on_signals, reload_on_signal, stop_on_signals
 
@@ -60,14 +62,17 @@ def run(args: argparse.Namespace, config: Config) -> int:
     logs.setup(config.log.level, config.log.format)
     with ExitStack() as while_it_lives:
         try:
+            while_it_lives.enter_context(writable_cache(os.environ))
             with exit_on_signals():
                 from lstm_stream.app import build, warm_kernels
 
                 warm_kernels()
-            app = build(config, fresh=args.fresh, file=Path(args.config))
-            while_it_lives.enter_context(stop_on_signals(app.stop))
-            while_it_lives.enter_context(reload_on_signal(app.reload))
+            systemd = Notifier()
+            app = build(config, fresh=args.fresh, observers=(systemd,), file=Path(args.config), on_reload=systemd.ready)
+            while_it_lives.enter_context(stop_on_signals(systemd.stopping, app.stop))
+            while_it_lives.enter_context(reload_on_signal(systemd.reloading, app.reload))
             app.open()
+            systemd.ready()
         except Exception as error:
             log.critical("could not start: %s", _reason(error), exc_info=log.isEnabledFor(logging.DEBUG))
             return FAILED_START
