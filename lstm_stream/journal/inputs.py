@@ -51,7 +51,7 @@ class Inputs:
         files = self.files()
         for number, path in enumerate(files):
             whole, last = 0, number == len(files) - 1
-            for position, record, end in _records(path):
+            for position, record, end in records(path):
                 if position > self.position + 1:  # something is missing before it
                     break
                 whole = end
@@ -128,7 +128,7 @@ class Inputs:
             )
 
 
-def _records(path: Path) -> Iterator[tuple[int, bytes, int]]:
+def records(path: Path) -> Iterator[tuple[int, bytes, int]]:
     """The whole records of a file: position, content, where it ends."""
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:

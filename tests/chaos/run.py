@@ -1,0 +1,98 @@
+"""One run: lives and deaths of a daemon, and the verdict on what is left."""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lstm_stream.config import Config
+from tests.chaos.judge import judge, received, turns_in
+from tests.chaos.load import configuration, messages
+from tests.chaos.world import Broker, Daemons, Keeper, Listener, Network, Publisher, free_port, wait_until
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do."""
+
+    kills: int = 20
+    seed: int = 1
+    sensors: int = 24
+    rate: float = 300.0  # messages a second
+    life: float = 1.0  # s, on average
+    cold: int = 10  # every so many starts is one of a new Python; 0: none
+    trouble: float = 0.2  # share of lives in which broker or network fail too
+
+
+def run(plan: Plan, folder: Path, say: bool = True) -> list[str]:
+    """What is wrong afterwards; empty, if all is well."""
+    random = np.random.default_rng(plan.seed)
+    broker = Broker(folder)
+    broker.start()
+    network = Network(broker.port)
+    network.start()
+    config = configuration(folder, network.port, free_port())
+    daemons = Daemons(folder, config)
+    keeper = Keeper(folder / "state.db")
+    listener = Listener(broker.port)
+    began = time.monotonic()
+    try:
+        daemons.start()
+        wait_until(lambda: "connected to" in (folder / "log").read_text(), "the first connection")
+        publisher = Publisher(broker.port, messages(plan.seed, plan.sensors), plan.rate)
+        for number in range(plan.kills):
+            life = float(random.exponential(plan.life)) + 0.02
+            _live(random, plan, life, broker, network)
+            daemons.end(signal.SIGKILL)
+            daemons.start(cold=bool(plan.cold) and number % plan.cold == plan.cold - 1)
+        publisher.stop()
+        wait_until(lambda: _count(keeper) >= len(publisher.sent), "the rest of the messages")
+        time.sleep(1.5)  # what waits to be joined
+        daemons.end(signal.SIGTERM)
+        time.sleep(0.5)
+        keeper.stop()
+    finally:
+        if daemons.alive:
+            daemons.end(signal.SIGKILL)
+        daemons.close()
+        listener.close()
+        network.close()
+        broker.stop()
+    lasted = time.monotonic() - began
+    wrong = judge(folder, Config.model_validate(config), publisher.sent, listener.ids)
+    twice = sum(count - 1 for count in listener.ids.values())
+    if say:
+        print(
+            f"{plan.kills} kills in {lasted:.0f} s, {len(publisher.sent)} messages, {len(listener.ids)} events, "
+            f"{twice} of them delivered twice"
+        )
+    return wrong
+
+
+def _live(random: np.random.Generator, plan: Plan, life: float, broker: Broker, network: Network) -> None:
+    """A life of so many seconds, with trouble perhaps."""
+    if random.random() >= plan.trouble:
+        time.sleep(life)
+        return
+    time.sleep(life / 2)
+    kind = random.integers(3)
+    if kind == 0:
+        broker.stop()
+        time.sleep(min(life, 0.5))
+        broker.start()
+    else:
+        (network.cut if kind == 1 else network.hold)()
+        time.sleep(min(life, 3.0))
+        network.mend()
+    time.sleep(life / 2)
+
+
+def _count(keeper: Keeper) -> int:
+    try:
+        return sum(1 for _ in received(turns_in(keeper.folder)))
+    except ValueError:  # a record is being written
+        return 0
