@@ -7,34 +7,41 @@ most; everything else is read from what observers wrote.
 from __future__ import annotations
 
 import asyncio
-import secrets
+import logging
+import math
+import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-import orjson
+from numpy.typing import NDArray
 
-from lstm_stream.config import Config, Group
-from lstm_stream.desk.table import F4, STATES, Table, select, take
+from lstm_stream.config import Config
+from lstm_stream.desk.alarms import Alarms, restored
+from lstm_stream.desk.orders import Orders, command_of, former
+from lstm_stream.desk.table import Table
 from lstm_stream.desk.watch import Watch
-from lstm_stream.detect.detector import Detector
 from lstm_stream.detect.fleet import Fleet
-from lstm_stream.outputs.events import to_json
+from lstm_stream.journal.book import Book, Generation
 from lstm_stream.outputs.health import Health
+from lstm_stream.outputs.severity import severity_of
+from lstm_stream.outputs.tape import BUCKET, Trace
 from lstm_stream.outputs.web import documents as d
 from lstm_stream.outputs.web import queries as q
 from lstm_stream.outputs.web.api import Tell
-from lstm_stream.records import Command, Event, Reply
+from lstm_stream.records import STATES, Command, Event, Reply
 from lstm_stream.reporting import Tally
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 FRESH = 1.0  # s that the list of sensors is good for
 PATIENCE = 3.0  # s that the worker may take to answer
-DAY = 86400.0
+SPARK = 30  # points
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +49,18 @@ class Parts:
     """What the desk asks. `ask` and `command` are the service's, `link` says how the broker is."""
 
     version: str
-    config: Config
+    config: Callable[[], Config]
     fleet: Fleet
     tally: Tally
     watch: Watch
+    alarms: Alarms
+    orders: Orders
     ask: Callable[[Callable[[], Any]], Future[Any]]
     command: Callable[[Command], Future[Reply]]
     health: Callable[[], Health]
     link: Callable[[], d.BrokerState]
     dropped: Callable[[], int]
+    book: Book | None
 
 
 class Desk:
@@ -60,13 +70,32 @@ class Desk:
         self._parts = parts
         self._takes_commands = False
         self._table: Table | None = None
-        self._taken = -np.inf  # monotonic s
+        self._taken = -math.inf  # monotonic s
         self._taking: asyncio.Task[Table] | None = None
 
     def serve(self, commands: bool, tell: Tell) -> None:
         """Pages may come from now on."""
+        p = self._parts
         self._takes_commands = commands
-        self._parts.watch.told = lambda alarm: tell("alarm", lambda: self._document(alarm.told, alarm.at))
+        p.watch.told = lambda alarm: tell("alarm", lambda: p.alarms.document(alarm))
+        p.orders.told = lambda record: tell("command", lambda: record)
+
+    def restore(self) -> None:
+        """Take up the alarms and commands of before, and what was recorded. Before the line runs."""
+        p = self._parts
+        p.watch.restore()
+        if p.book is None or not p.book.is_open:
+            return
+        try:
+            for letter in p.book.events():
+                p.alarms.remember(letter.event, restored(letter.payload), letter.payload)
+            for audit in p.book.commands():
+                reply = Reply(audit.ok, audit.text)
+                p.orders.note(audit.command, reply)
+                if audit.ok:
+                    p.alarms.obeyed(audit.command)
+        except sqlite3.Error as error:
+            log.error("the alarms and commands of before cannot be read: %s", error)
 
     # --- how the daemon is
 
@@ -75,6 +104,8 @@ class Desk:
         p, t, watch = self._parts, self._parts.tally, self._parts.watch
         now, health = time.time(), p.health()
         messages, samples = watch.per_second()
+        done: Mapping[str, int] = dict(t.retrains)
+        rounds = {result: done.get(result, 0) for result in ("adopted", "rejected", "late", "failed")}
         return d.Overview(
             p.version,
             now,
@@ -86,56 +117,44 @@ class Desk:
             d.MessageCounts(t.messages, messages, p.dropped(), sum(dict(t.rejections).values())),
             d.SampleCounts(t.samples, samples),
             d.SensorCounts(**{state: t.sensors.get(state, 0) for state in STATES}),
-            self._alarm_counts(now),
-            [watch.budget(name, group.false_alarms) for name, group in p.config.groups.items()],
-            self._retraining(),
+            p.alarms.counts(now),
+            [watch.budget(name, group.false_alarms) for name, group in p.config().groups.items()],
+            d.RetrainingCounts(last=watch.retrained, **rounds, paused=watch.paused),
             watch.rates(),
-            d.Recorded(0, 0),
+            d.Recorded(len(watch.recorder), watch.recorder.limit),
             self._takes_commands,
         )
-
-    def _alarm_counts(self, now: float) -> d.AlarmCounts:
-        alarms = list(self._parts.watch.alarms.values())
-        still = [alarm for alarm in alarms if alarm.told.state == "opened"]
-        recent = sum(alarm.at > now - DAY for alarm in alarms)
-        return d.AlarmCounts(len(still), len(still), recent)
-
-    def _retraining(self) -> d.RetrainingCounts:
-        done: Mapping[str, int] = dict(self._parts.tally.retrains)
-        counts = {result: done.get(result, 0) for result in ("adopted", "rejected", "late", "failed")}
-        return d.RetrainingCounts(last=self._parts.watch.retrained, **counts, paused=0)
 
     # --- sensors
 
     async def sensors(self, query: q.SensorsQuery) -> d.SensorList:
         """The list, searched and sorted."""
         table = await self._fresh()
-        rows = select(table, query)
-        shown = rows[query.offset : query.offset + query.limit]
-        open_of = self._open_alarms()
-        return d.SensorList(len(rows), [self._item(table, int(row), open_of) for row in shown])
-
-    def _item(self, table: Table, row: int, open_of: Mapping[tuple[str, str], Event]) -> d.SensorItem:
-        detector = table.detectors[table.detector[row]]
-        name = table.names[row]
-        alarm = open_of.get((detector.name, name))
-        return d.SensorItem(
-            detector.name,
-            name,
-            STATES[table.state[row]],  # type: ignore[arg-type]
-            float(table.score[row]),
-            float(table.threshold[row]),
-            float(table.last[row]),
-            int(table.generation[row]),
-            list(detector.channels),
-            _learning(detector.group),
-            alarm.id if alarm else None,
-            [],
-        )
-
-    def _open_alarms(self) -> dict[tuple[str, str], Event]:
-        alarms = list(self._parts.watch.alarms.values())
-        return {(a.told.group, a.told.sensor): a.told for a in alarms if a.told.state == "opened"}
+        rows = table.select(query)
+        shown = rows[query.offset : query.offset + query.limit].tolist()
+        keys = [(table.overview.group[row], table.overview.sensor[row]) for row in shown]
+        recorder = self._parts.watch.recorder
+        sparks = await self._ask(lambda: [recorder.spark(key, SPARK) for key in keys])
+        still, groups = self._parts.alarms.open(), self._parts.config().groups
+        items = []
+        for row, key, spark in zip(shown, keys, sparks, strict=True):
+            o, alarm = table.overview, still.get(key)
+            learns = key[0] not in groups or groups[key[0]].retraining.enabled
+            items.append(
+                d.SensorItem(
+                    *key,
+                    STATES[o.state[row]],  # type: ignore[arg-type]
+                    float(o.score[row]),
+                    float(o.threshold[row]),
+                    float(o.last[row]),
+                    int(o.generation[row]),
+                    list(o.channels[row]),
+                    _learning(bool(o.learning[row]), learns),
+                    alarm.told.id if alarm else o.alarm[row],
+                    spark,
+                )
+            )
+        return d.SensorList(len(rows), items)
 
     async def _fresh(self) -> Table:
         """The table of all sensors, taken within the last second; who asks meanwhile waits for the same one."""
@@ -146,89 +165,148 @@ class Desk:
         return await asyncio.shield(self._taking)
 
     async def _take(self) -> Table:
-        fleet = self._parts.fleet
-        self._table = await self._ask(lambda: take(fleet, _no_scores))
+        self._table = Table(await self._ask(self._parts.fleet.overview))
         self._taken = time.monotonic()
         return self._table
 
     async def sensor(self, query: q.SensorQuery) -> d.SensorView | None:
         """One sensor."""
-        table = await self._fresh()
-        rows = [k for k in _named(table, query.sensor) if table.detectors[table.detector[k]].name == query.group]
-        if not rows:
+        p, key = self._parts, (query.group, query.sensor)
+        recorder = p.watch.recorder
+        found = await self._ask(lambda: (p.fleet.inspect(*key), recorder.spark(key, SPARK), recorder.last(key)))
+        facts, spark, last = found
+        if facts is None:
             return None
-        row, open_of = rows[0], self._open_alarms()
-        item = self._item(table, row, open_of)
-        detector, slot = table.detectors[table.detector[row]], int(table.slot[row])
-        count, interval = await self._ask(
-            lambda: (int(detector.arrays.count[slot]), float(detector.arrays.interval[slot]))
-        )
-        alarm = open_of.get((query.group, query.sensor))
+        alarm = p.alarms.open().get(key)
+        settings = p.config().groups.get(query.group)
+        latest = facts["latest"] if last is None else {name: dict(zip(_PARTS, row, strict=True)) for name, row in last}
         return d.SensorView(
-            **{name: getattr(item, name) for name in d.SensorItem.__dataclass_fields__},
-            count=count,
-            interval=interval,
-            warmup=detector.group.warmup,
-            recorded=False,
-            open=self._document(alarm, time.time()) if alarm else None,
-            latest={},
+            *key,
+            facts["state"],
+            facts["score"],
+            facts["threshold"],
+            facts["last"],
+            facts["generation"],
+            facts["channels"],
+            _learning(facts["learning"], settings is None or settings.retraining.enabled),
+            alarm.told.id if alarm else (facts["alarm"] or {}).get("id"),
+            spark,
+            facts["count"],
+            facts["interval"],
+            facts["warmup"],
+            last is not None,
+            p.alarms.document(alarm) if alarm else None,
+            {name: d.Latest(**values) for name, values in latest.items()},
         )
 
     async def series(self, query: q.SeriesQuery) -> d.Series | None:
-        """Its samples."""
-        table = await self._fresh()
-        rows = [k for k in _named(table, query.sensor) if table.detectors[table.detector[k]].name == query.group]
-        return d.Series([], [], [], {}, [], [], 600.0, None) if rows else None
+        """Its samples. Who is looked at is recorded from now on."""
+        p, key = self._parts, (query.group, query.sensor)
+        found = await self._ask(lambda: self._recorded(key))
+        if found is None:
+            return None
+        trace, rounds = found
+        if trace is None:
+            return d.Series([], [], [], {}, [], [], BUCKET, None)
+        trace = trace.within(query.since, query.until)
+        since = -math.inf if query.since is None else query.since
+        until = math.inf if query.until is None else query.until
+        rule = p.config().events.severity
+        return d.Series(
+            trace.time,
+            trace.score,
+            trace.threshold,
+            {name: _channel(trace, k) for k, name in enumerate(trace.channels)},
+            [_mark(event, severity_of(event, rule)) for event in p.alarms.of(*key, since, until)],
+            [d.RetrainingMark(*one) for one in rounds if since <= one.time <= until],
+            BUCKET,
+            trace.fine_since,
+        )
 
-    # --- alarms
+    def _recorded(self, key: tuple[str, str]) -> Any:
+        """A sensor's trace and rounds of training; None where there is no such sensor. On the worker's thread."""
+        p = self._parts
+        if p.fleet.find(*key) is None:
+            return None
+        p.watch.look_at(*key)
+        return p.watch.recorder.trace(key), p.watch.recorder.rounds(key)
+
+    # --- alarms, weights, problems
 
     async def alarms(self, query: q.AlarmsQuery) -> d.AlarmList:
         """Alarms, the latest first."""
-        alarms = list(self._parts.watch.alarms.values())
-        wanted = {"open": ("opened",), "closed": ("closed",), "all": ("opened", "closed")}[query.state]
-        before = np.inf if query.before is None else query.before
-        text = query.search.lower()
-        found = [
-            alarm
-            for alarm in alarms
-            if alarm.told.state in wanted and alarm.told.opened < before and (not text or _mentions(alarm.told, text))
-        ]
-        found.sort(key=lambda alarm: -alarm.told.opened)
-        return d.AlarmList([self._document(alarm.told, alarm.at) for alarm in found[: query.limit]])
-
-    def _document(self, event: Event, at: float) -> dict[str, Any]:
-        document: dict[str, Any] = orjson.loads(to_json(event, at, self._parts.version))
-        return {"severity": None, **document, "acknowledged": None}
-
-    # --- weights, problems, commands
+        return d.AlarmList(self._parts.alarms.listed(query))
 
     async def models(self, query: q.ModelsQuery) -> d.Models | None:
         """The history of weights."""
-        return d.Models([]) if query.group in self._parts.config.groups else None
+        table = await self._fresh()
+        o = table.overview
+        here = [k for k, name in enumerate(o.group) if name == query.group and query.sensor in ("", o.sensor[k])]
+        if not here and (query.sensor or query.group not in self._parts.config().groups):
+            return None
+        current = max((int(o.generation[k]) for k in here), default=0)
+        rounds = await asyncio.to_thread(self._generations, query.group, query.sensor)
+        made = [k for k, one in enumerate(rounds) if one.generation == current and one.result in _ADOPTED]
+        latest = max(made, default=-1)
+        documents = [
+            d.Generation(
+                one.generation,
+                one.at,
+                one.result,
+                one.champion,
+                one.challenger,
+                one.seconds,
+                current=k == latest,
+                kept=one.kept,
+            )
+            for k, one in enumerate(rounds)
+        ]
+        return d.Models(documents[::-1])
+
+    def _generations(self, group: str, sensor: str) -> list[Generation]:
+        """How rounds of training ended, oldest first: those in the book, and later ones that are not written yet."""
+        book, known = self._parts.book, []
+        if book is not None and book.is_open:
+            try:
+                known = book.generations(group, sensor)
+            except sqlite3.Error as error:
+                log.warning("the history of weights cannot be read: %s", error)
+        told = {(one.generation, one.result, one.champion, one.challenger) for one in known}
+        recent = [
+            Generation(
+                group, sensor, a.channels, a.generation, at, a.result, a.champion, a.challenger, a.seconds, False
+            )
+            for at, a in self._parts.watch.rounds(group, sensor)
+        ]
+        return known + [one for one in recent if one[3:4] + one[5:8] not in told]
 
     async def problems(self) -> d.Problems:
         """Why it may not be working."""
-        topics = [topic for source in self._parts.config.sources for topic in source.topics]
+        topics = [topic for source in self._parts.config().sources for topic in source.topics]
         return self._parts.watch.ledger.problems(time.time(), topics)
+
+    # --- commands
 
     async def commands(self) -> d.CommandList:
         """What was commanded, the latest first."""
-        return d.CommandList([])
+        return d.CommandList(self._parts.orders.listed())
 
     async def command(self, order: q.Order, by: str) -> d.CommandReply:
         """Let the line obey."""
-        command = Command(
-            secrets.token_hex(8),
-            order.verb,
-            order.group,
-            order.sensor,
-            by,
-            time.time(),
-            order.argument,
-            order.comment,
-        )
+        command = await asyncio.to_thread(command_of, order, by, time.time(), self.weights)
+        if isinstance(command, str):
+            return d.CommandReply(False, command, "")
         reply = await self._wait(self._parts.command(command))
         return d.CommandReply(reply.ok, reply.text, command.id)
+
+    def weights(self, group: str, sensor: str, wanted: int | None) -> tuple[NDArray[np.float32] | None, str]:
+        """Those of a generation, None: of the one before that in force; and why there are none."""
+        book = self._parts.book
+        if book is None or not book.is_open:
+            return None, "nothing is kept without state.path, so there are no former weights"
+        generation, why = former(self._generations(group, sensor), wanted)
+        found = None if generation is None else book.weights_of(group, sensor, generation)
+        return found, why or f"the weights of generation {generation} are not kept any more"
 
     # --- the worker
 
@@ -244,18 +322,20 @@ class Desk:
             raise
 
 
-def _no_scores(detector: Detector) -> tuple[F4, F4]:
-    nothing = np.full(len(detector.sensors), np.nan, np.float32)
-    return nothing, nothing
+_ADOPTED = ("adopted", "rollback")
+_PARTS = ("value", "expected", "lower", "upper")
 
 
-def _learning(group: Group) -> d.Learning:
-    return "on" if group.retraining.enabled else "off"
+def _learning(learns: bool, enabled: bool) -> d.Learning:
+    if learns:
+        return "on"
+    return "paused" if enabled else "off"
 
 
-def _named(table: Table, name: str) -> Sequence[int]:
-    return [k for k, other in enumerate(table.names) if other == name]
+def _channel(trace: Trace, k: int) -> d.ChannelSeries:
+    value, expected, lower, upper = np.ascontiguousarray(trace.values[:, k].T)
+    return d.ChannelSeries(value, np.ascontiguousarray(trace.low[:, k]), expected, lower, upper)
 
 
-def _mentions(event: Event, text: str) -> bool:
-    return any(text in part.lower() for part in (event.sensor, event.group, event.reason))
+def _mark(event: Event, severity: str) -> d.AlarmMark:
+    return d.AlarmMark(event.id, event.opened, event.closed, event.view, severity, event.reason)

@@ -1,27 +1,39 @@
-"""An observer of the line that remembers for people: rates, alarms, problems, how the alarm budget is kept."""
+"""An observer of the line that remembers for people: rates, alarms, problems, charts, how the alarm budget is kept."""
 
 from __future__ import annotations
 
+import json
+import logging
+import math
 import time
-from collections import Counter, defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from lstm_stream.desk.alarms import Alarm, Alarms
+from lstm_stream.desk.archive import Archive
 from lstm_stream.desk.problems import Ledger
-from lstm_stream.detect.fleet import Fleet
+from lstm_stream.detect.fleet import Fleet, Outcome
+from lstm_stream.line import Turn
+from lstm_stream.outputs.recorder import Recorder, Round
 from lstm_stream.outputs.web import documents as d
 from lstm_stream.records import Adoption, Event
-from lstm_stream.service import Turn
+
+log = logging.getLogger(__name__)
 
 STEP, KEPT = 5.0, 120  # s between two points of the rates, and how many there are
 RECENTLY = 10.0  # s over which the rate of now is measured
-ALARMS = 10_000  # that are remembered
 LEAP = 3600.0  # s: data time that goes further at once was not watched
 WEEK = 7 * 86400.0
 KNOWN = WEEK / 7  # s that sensors are watched together before anybody speaks of a rate of alarms
+HORIZON = 4 * WEEK  # s over which the rate of alarms is measured
+TRAINED = 1_000  # sensors whose rounds of training are remembered
+ROUNDS = 32  # of each
+BUDGET = ("", "")  # under which the archive keeps how the budget is kept
+
+Key = tuple[str, str]  # group, sensor
 
 
 class Mark(NamedTuple):
@@ -32,31 +44,34 @@ class Mark(NamedTuple):
     samples: int
 
 
-@dataclass(slots=True)
-class Alarm:
-    """An alarm from its begin to its end; `told` is its latest event, `at` when that was made (unix s)."""
-
-    told: Event
-    at: float
-
-
 class Watch:
     """Written by the worker, read by anybody. `told` hears of every alarm that opens or closes."""
 
-    def __init__(self, fleet: Fleet, data_time: Callable[[], float | None]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        data_time: Callable[[], float | None],
+        alarms: Alarms,
+        recorder: Recorder,
+        archive: Archive | None = None,
+    ) -> None:
         self.started = time.time()
         self.ledger = Ledger()
-        self.alarms: dict[str, Alarm] = {}  # by the id of their cause, in the order in which they opened
+        self.alarms = alarms
+        self.recorder = recorder
+        self.told: Callable[[Alarm], None] = lambda _: None
         self.retrained: float | None = None  # wall clock
+        self.paused = 0  # sensors that do not learn though their group does
+        self._rounds: OrderedDict[Key, deque[tuple[float, Adoption]]] = OrderedDict()
         self._fleet = fleet
         self._data_time = data_time
-        self.told: Callable[[Alarm], None] = lambda _: None
+        self._archive = archive
         self._messages = self._samples = 0
         self._recent: deque[Mark] = deque(maxlen=int(RECENTLY) + 2)
         self._rates: deque[tuple[float, float]] = deque(maxlen=KEPT)  # wall clock, messages a second
         self._stepped = Mark(time.monotonic(), 0, 0)
         self._watched: dict[str, float] = defaultdict(float)  # group -> sensor-seconds past the warm-up
-        self._opened: Counter[str] = Counter()  # group -> alarms
+        self._opened: dict[str, float] = defaultdict(float)  # group -> alarms
         self._looked_at: float | None = None  # data time
 
     # --- the observer
@@ -68,60 +83,108 @@ class Watch:
         self._samples += turn.samples
         self.ledger.note(turn.rejections, now)
         self.ledger.clocks(turn.decoded, now)
+        record(self.recorder, turn.outcome)
         for event in turn.outcome.events:
-            self._opened[event.group] += event.state == "opened"
-            self.told(self.remember(event, now))
+            self._happened(event, now)
+
+    def _happened(self, event: Event, now: float) -> None:
+        alarm = self.alarms.remember(event, now)
+        if event.state == "opened":
+            self._opened[event.group] += 1
+            self.look_at(event.group, event.sensor)
+        self.told(alarm)
 
     def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Adoption]) -> None:  # noqa: ARG002
         """Now and then."""
+        now = time.time()
         mark = Mark(time.monotonic(), self._messages, self._samples)
         self._recent.append(mark)
         if mark.at - self._stepped.at >= STEP:
             rate = (mark.messages - self._stepped.messages) / (mark.at - self._stepped.at)
-            self._rates.append((time.time(), rate))
+            self._rates.append((now, rate))
             self._stepped = mark
-        if rounds:
-            self.retrained = time.time()
+        for adoption in rounds:
+            self._trained(adoption, now)
         self._watch()
+        self.recorder.forget(lambda key: self._fleet.find(*key) is not None)
+        self.keep()
 
     def on_save(self, seconds: float, error: str | None) -> None:
         """Nothing to remember."""
+
+    def _trained(self, adoption: Adoption, now: float) -> None:
+        key = adoption.group, adoption.sensor
+        self.retrained = now
+        self.recorder.trained(key, Round(self._data_time() or now, adoption.generation, adoption.result))
+        self._rounds.setdefault(key, deque(maxlen=ROUNDS)).append((now, adoption._replace(weights=None)))
+        self._rounds.move_to_end(key)
+        if len(self._rounds) > TRAINED:
+            self._rounds.popitem(last=False)
 
     def _watch(self) -> None:
         """Count the time for which sensors are watched, in data time: recorded time may run faster."""
         now, before = self._data_time(), self._looked_at
         self._looked_at = now
-        if now is None or before is None or not 0.0 < now - before < LEAP:
-            return
+        elapsed = now - before if now is not None and before is not None else 0.0
+        elapsed = elapsed if 0.0 < elapsed < LEAP else 0.0
+        paused = 0
+        for name in self._watched:
+            self._watched[name] *= math.exp(-elapsed / HORIZON)
+            self._opened[name] *= math.exp(-elapsed / HORIZON)
         for detector in self._fleet.detectors.values():
-            armed = detector.arrays.count[: len(detector.sensors)] >= detector.group.warmup
-            self._watched[detector.name] += (now - before) * int(np.count_nonzero(armed))
+            size = len(detector.sensors)
+            armed = detector.arrays.count[:size] >= detector.group.warmup
+            self._watched[detector.name] += elapsed * int(np.count_nonzero(armed))
+            paused += int(np.count_nonzero(detector.arrays.paused[:size]))
+        self.paused = paused
 
-    # --- alarms
+    # --- what is recorded
 
-    def remember(self, event: Event, at: float) -> Alarm:
-        """An alarm opened or closed; `at` is when that was told."""
-        cause = event.id.rpartition("-")[0]
-        alarm = self.alarms[cause] = Alarm(event, at)
-        while len(self.alarms) > ALARMS:
-            del self.alarms[next(iter(self.alarms))]
-        return alarm
+    def look_at(self, group: str, sensor: str) -> None:
+        """Somebody may want to see a sensor: record it from now on. On the worker's thread, as all of these."""
+        member = self._fleet.find(group, sensor)
+        if member is not None:
+            self.recorder.interesting((group, sensor), member.roster.detector.channels, member.slot)
+
+    def keep(self, *, everything: bool = False) -> None:
+        """Give the archive what it has not."""
+        if self._archive is None:
+            return
+        rows = self.recorder.packed(everything=everything)
+        if rows or everything:
+            document = {"watched": self._watched, "opened": self._opened}
+            self._archive.keep([*rows, (BUDGET, json.dumps(document).encode())])
+
+    def restore(self) -> None:
+        """Take up what the archive has of sensors that are still there."""
+        for key, data in self._archive.load() if self._archive is not None else ():
+            try:
+                self._restore(key, data)
+            except (ValueError, TypeError, KeyError) as error:
+                log.warning("what was recorded of %r cannot be read: %s", key[1], error)
+
+    def _restore(self, key: Key, data: bytes) -> None:
+        if key == BUDGET:
+            document = json.loads(data)
+            for counts, saved in ((self._watched, document["watched"]), (self._opened, document["opened"])):
+                counts.update({str(group): float(number) for group, number in saved.items()})
+        elif self._fleet.find(*key) is not None:
+            self.recorder.unpack(key, data)
 
     # --- what is asked
+
+    def rounds(self, group: str, sensor: str) -> list[tuple[float, Adoption]]:
+        """How rounds of training ended since the start, oldest first, with when (unix s)."""
+        return list(self._rounds.get((group, sensor), ()))
 
     def per_second(self) -> tuple[float, float]:
         """Messages and samples a second of now."""
         marks = list(self._recent)
-        if len(marks) < 2:
-            return 0.0, 0.0
-        first, last = marks[0], marks[-1]
-        for mark in marks:
-            if last.at - mark.at <= RECENTLY:
-                first = mark
-                break
-        seconds = last.at - first.at
+        marks = [mark for mark in marks if marks[-1].at - mark.at <= RECENTLY]
+        seconds = marks[-1].at - marks[0].at if marks else 0.0
         if seconds <= 0:
             return 0.0, 0.0
+        first, last = marks[0], marks[-1]
         return (last.messages - first.messages) / seconds, (last.samples - first.samples) / seconds
 
     def rates(self) -> d.Rates:
@@ -131,6 +194,13 @@ class Watch:
 
     def budget(self, group: str, asked: float) -> d.Budget:
         """`asked` is in alarms a second."""
-        watched = self._watched[group]
-        kept = self._opened[group] / watched * WEEK if watched >= KNOWN else None
+        watched = self._watched.get(group, 0.0)
+        kept = self._opened.get(group, 0.0) / watched * WEEK if watched >= KNOWN else None
         return d.Budget(group, asked * WEEK, kept, watched / WEEK)
+
+
+def record(recorder: Recorder, outcome: Outcome) -> None:
+    """Let the recorder have the samples of a call."""
+    for batch in outcome.batches:
+        d = batch.detector
+        recorder.record(d, (d.name, d.channels), d.sensors, d.arrays.count, batch.samples, batch.verdicts)

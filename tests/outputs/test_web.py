@@ -9,7 +9,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -18,10 +17,9 @@ import pytest
 from lstm_stream.config import Web
 from lstm_stream.outputs.metrics import Metrics
 from lstm_stream.outputs.web import server as web
-from lstm_stream.outputs.web.server import Health, Status, WebServer
-from lstm_stream.records import Event
+from lstm_stream.outputs.web.server import Health, WebServer
+from tests.outputs.desk import FakeDesk
 
-ALARM = Event("1", "pump-7", "pumps", "opened", "level", "bearing is 4.1 too high", 1795243666.0, None, 7.25, 3.5, 0)
 WELL = Health(healthy=True, ready=True, checks={"broker": "ok", "worker": "ok"})
 
 
@@ -30,7 +28,6 @@ class Daemon:
 
     def __init__(self) -> None:
         self.health = WELL
-        self.status = Status(facts={"version": "1.2.3"}, sensors={"warming": 1, "normal": 41}, alarms=[ALARM])
         self.metrics = Metrics("1.2.3")
 
 
@@ -43,7 +40,7 @@ def daemon() -> Daemon:
 @pytest.fixture
 def server(daemon: Daemon) -> Iterator[WebServer]:
     """Its web server, listening."""
-    server = WebServer(Web(port=0), daemon.metrics.render, lambda: daemon.health, lambda: daemon.status)
+    server = WebServer(Web(port=0), daemon.metrics.render, lambda: daemon.health, FakeDesk())
     server.open()
     yield server
     server.close()
@@ -57,7 +54,7 @@ def request(
     try:
         connection.request(method, path, headers=headers)
         response = connection.getresponse()
-        return response.status, response.headers, response.read().decode()
+        return response.status, response.headers, response.read().decode(errors="replace")
     finally:
         connection.close()
 
@@ -90,57 +87,6 @@ def test_a_daemon_whose_worker_died_is_unhealthy(server: WebServer, daemon: Daem
     daemon.health = Health(healthy=False, ready=False, checks={"worker": "ended"})
     status, _, body = request(server, "/-/healthy")
     assert (status, json.loads(body)["healthy"]) == (503, False)
-    assert "unhealthy" in request(server, "/")[2]
-
-
-def test_the_overview_shows_checks_sensors_and_alarms(server: WebServer, daemon: Daemon) -> None:
-    daemon.health = replace(WELL, ready=False, checks={"flow": "no message for 90 s"})
-    status, headers, body = request(server, "/")
-    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    for text in ("not ready", "no message for 90 s", "41", "normal", "pump-7", "bearing is 4.1 too high", "1.2.3"):
-        assert text in body
-    assert "2026-11-21 06:47:46" in body
-
-
-def test_the_overview_says_that_there_is_no_alarm(server: WebServer, daemon: Daemon) -> None:
-    daemon.status = Status(alarms=[])
-    assert "None." in request(server, "/")[2]
-
-
-def test_the_overview_of_an_alarm_storm_stays_small_and_says_so(server: WebServer, daemon: Daemon) -> None:
-    daemon.status = Status(alarms=[ALARM] * 5_000)
-    body = request(server, "/")[2]
-    assert len(body) < 100_000
-    assert "and 4,900 more" in body
-
-
-def test_what_a_sensor_calls_itself_is_text_and_not_markup(server: WebServer, daemon: Daemon) -> None:
-    evil = "<script>alert(1)</script>\"'&"
-    daemon.status = Status(alarms=[replace(ALARM, sensor=evil, group=evil, view=evil, reason=evil)], facts={evil: evil})
-    daemon.health = replace(WELL, checks={evil: evil})
-    body = request(server, "/")[2]
-    assert "<script" not in body
-    assert "&lt;script&gt;" in body
-
-
-class _Links(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.links: list[str] = []
-
-    def handle_starttag(self, _: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.links += [value or "" for name, value in attrs if name in ("href", "src", "action")]
-
-
-def test_the_overview_loads_nothing_from_elsewhere(server: WebServer) -> None:
-    _, headers, body = request(server, "/")
-    parser = _Links()
-    parser.feed(body)
-    assert parser.links
-    for link in parser.links:
-        assert link.startswith(("data:", "/"))
-        assert not link.startswith("//")
-    assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready", "/nothing"])
@@ -151,7 +97,7 @@ def test_every_answer_carries_the_security_headers_and_no_banner(server: WebServ
     assert headers["Server"] is None
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready"])
+@pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/overview"])
 def test_head_answers_like_get_without_a_body(server: WebServer, path: str) -> None:
     status, headers, body = request(server, path, "HEAD")
     assert (status, body) == (200, "")
@@ -165,10 +111,56 @@ def test_an_unknown_path_is_404_in_plain_text(server: WebServer, path: str) -> N
     assert "/metrics" in body
 
 
-def test_nothing_can_be_changed(server: WebServer) -> None:
-    status, headers, _ = request(server, "/", "POST")
+@pytest.mark.parametrize("path", ["/", "/metrics", "/static/app.js", "/api/v1/overview", "/api/v1/events"])
+def test_what_is_read_cannot_be_changed(server: WebServer, path: str) -> None:
+    status, headers, _ = request(server, path, "POST")
     assert status == 405
     assert "GET" in headers["Allow"]
+
+
+# --- the page
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.inline: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value or "" for name, value in attrs if name in ("href", "src", "action")]
+        self.inline += [name for name, _ in attrs if name.startswith("on") or name == "style"]
+        self.inline += [tag] * (tag == "style" or (tag == "script" and "src" not in dict(attrs)))
+
+
+def test_the_page_loads_its_own_files_and_nothing_else(server: WebServer) -> None:
+    _, headers, body = request(server, "/")
+    policy = headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'self';")
+    assert "unsafe" not in policy
+    parser = _Links()
+    parser.feed(body)
+    assert parser.inline == [], "the policy forbids what stands in the page itself"
+    for link in parser.links:
+        if not link.startswith("#"):
+            assert request(server, "/" + link.lstrip("/"))[0] == 200, link
+
+
+def test_a_file_is_sent_once_and_again_only_when_it_changes(server: WebServer) -> None:
+    status, headers, body = request(server, "/static/favicon.svg")
+    assert (status, headers["Content-Type"]) == (200, "image/svg+xml")
+    assert body.startswith("<svg")
+    again = request(server, "/static/favicon.svg", **{"If-None-Match": headers["ETag"]})
+    assert (again[0], again[2]) == (304, "")
+    assert request(server, "/favicon.ico")[2] == body
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/static/../server.py", "/static/%2e%2e/server.py", "/static/..%2fserver.py", "/static//etc/passwd", "/static/"],
+)
+def test_no_path_leads_out_of_the_page(server: WebServer, path: str) -> None:
+    assert request(server, path)[0] == 404
 
 
 def test_garbage_is_answered_and_the_server_goes_on(server: WebServer, caplog: pytest.LogCaptureFixture) -> None:
@@ -274,13 +266,6 @@ def test_closing_twice_or_unopened_is_nothing(daemon: Daemon) -> None:
     server.close()
     server.open()
     server.close()
-    server.close()
-
-
-def test_without_a_status_the_overview_shows_the_checks(daemon: Daemon) -> None:
-    server = WebServer(Web(port=0), daemon.metrics.render, lambda: daemon.health)
-    server.open()
-    assert "broker" in request(server, "/")[2]
     server.close()
 
 

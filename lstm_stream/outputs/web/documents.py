@@ -225,7 +225,7 @@ class SensorView:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSeries:
-    """One channel's samples with what was expected; of coarse ones `value` is their highest and `low` their lowest."""
+    """One channel's samples with what was expected; `low` is the value, or the lowest of those a point stands for."""
 
     value: Numbers
     low: Numbers

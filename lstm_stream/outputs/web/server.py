@@ -104,7 +104,7 @@ class WebServer:
 
         return [
             *api.routes(),
-            Route(PATH, self._hub),
+            Route(PATH, self._hub, methods=["GET"]),
             Route(f"{ROOT}/openapi.json", description),
             *files.routes(files.load()),
         ]
@@ -131,6 +131,7 @@ class _Connection(H11Protocol):
     """Lets go of a client that gets no response done in `patience` seconds, and of the oldest of too many.
 
     uvicorn itself waits for ever for the request of a client that has connected, which costs a file descriptor each.
+    A stream has no end: its client stays as long as it takes what comes.
     """
 
     patience = 10.0
@@ -146,8 +147,20 @@ class _Connection(H11Protocol):
         self._served = True
         super().on_response_complete()
 
+    def shutdown(self) -> None:
+        """The server ends: who does not take what comes would only be waited for."""
+        if self.flow.write_paused:
+            self.transport.abort()
+        super().shutdown()
+
+    @property
+    def streams(self) -> bool:
+        """Whether a stream is under way whose client keeps up."""
+        started = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        return bool(started and self.scope["path"] == PATH and not self.flow.write_paused)
+
     def _check(self) -> None:
-        if not self._served:
+        if not (self._served or self.streams):
             self.transport.abort()
         elif not self.transport.is_closing():
             self._served = False
@@ -157,7 +170,7 @@ class _Connection(H11Protocol):
 def _evict(connections: Iterable[object]) -> None:
     alive = [c for c in connections if isinstance(c, _Connection) and not c.transport.is_closing()]
     if len(alive) > _CONNECTIONS:
-        min(alive, key=lambda connection: connection._since).transport.abort()
+        min(alive, key=lambda connection: (connection.streams, connection._since)).transport.abort()
 
 
 def _listen(web: Web) -> socket.socket:

@@ -1,7 +1,8 @@
 """The live stream: server-sent events to few pages, from whatever thread something happens on.
 
 Rules:
-1. Whoever tells something never waits: frames go into a bounded queue a client.
+1. Whoever tells something never waits and does nothing for it: what came is written on the web thread, all of a moment
+   at once, and of a storm the latest only.
 2. A client that does not keep up is let go; its browser comes back by itself and asks for everything anew.
 3. What all clients get every few seconds is made once for all of them, and not at all while there are none.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -25,8 +27,8 @@ log = logging.getLogger(__name__)
 PATH = f"{ROOT}/events"
 EVERY = 2.0  # s between two overviews
 STREAMS = 32  # at once
-WAITING = 256  # frames that a client may be behind
-KINDS = ("overview", "alarm", "command")
+WAITING = 64  # parts that a client may be behind
+AT_ONCE = 200  # alarms and commands in one part
 
 
 class Hub:
@@ -38,22 +40,39 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._clients: set[asyncio.Queue[bytes | None]] = set()
         self._ticking: asyncio.Task[None] | None = None
+        self._told: deque[tuple[str, Callable[[], object]]] = deque(maxlen=AT_ONCE)
+        self._due = False  # whether what was told will be written
         self._closed = False
 
     def tell(self, kind: str, document: Callable[[], object]) -> None:
-        """Tell all clients; from any thread, without waiting. Nothing is made for nobody."""
+        """Tell all clients; from any thread."""
         if self._clients:
-            self._soon(frame(kind, encoded(document())))
+            self._told.append((kind, document))
+            if not self._due:
+                self._due = True
+                self._soon(self._flush)
 
     def close(self) -> None:
         """End all streams and begin no other; from any thread."""
         self._closed = True
-        self._soon(None)
+        self._soon(lambda: self._spread(None))
 
-    def _soon(self, part: bytes | None) -> None:
+    def _soon(self, work: Callable[[], None]) -> None:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended since
-                self._loop.call_soon_threadsafe(self._spread, part)
+                self._loop.call_soon_threadsafe(work)
+
+    def _flush(self) -> None:
+        self._due = False  # first: what is told from here on is either in this part or due again
+        parts = []
+        while self._told:
+            kind, document = self._told.popleft()
+            try:
+                parts.append(frame(kind, encoded(document())))
+            except Exception as error:  # one that cannot be told keeps none of the others back
+                log.warning("a page could not be told of %s: %s", kind, error)
+        if parts:
+            self._spread(b"".join(parts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One client, as long as it stays."""
@@ -62,7 +81,7 @@ class Hub:
             await response(scope, receive, send)
             return
         self._loop = asyncio.get_running_loop()
-        queue: asyncio.Queue[bytes | None] = asyncio.Queue(WAITING + 1)  # the last place is for the end
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue()  # _spread bounds it
         self._clients.add(queue)
         if self._ticking is None or self._ticking.done():
             self._ticking = self._loop.create_task(self._tick())
@@ -86,8 +105,6 @@ class Hub:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _refusal(self, request: Request) -> Response | None:
-        if request.method not in ("GET", "HEAD"):
-            return refusal(405, "only GET", "the stream can be read")
         stranger = self._origins.refuse_reading(request.headers)
         if stranger:
             return refusal(403, *stranger)
