@@ -13,7 +13,7 @@ from lstm_stream.outputs.charts import track_of
 from lstm_stream.replay import PICTURES, UnusableError, check_target
 from lstm_stream.statefile.main import address
 from lstm_stream.statefile.running import Running
-from lstm_stream.statefile.stopped import StateVerbError
+from lstm_stream.statefile.stopped import LockedError, StateVerbError, Stopped
 
 
 def run_plot(args: argparse.Namespace, config: Config) -> int:
@@ -51,9 +51,17 @@ def _plot(args: argparse.Namespace, config: Config) -> str:
 
 
 def _series(args: argparse.Namespace, config: Config) -> tuple[str, dict[str, Any]]:
+    """The sensor's group, and what is recorded of it."""
+    since = time.time() - args.since if args.since is not None else 0.0
+    if not args.url:
+        try:
+            with Stopped(config) as file:
+                group = file.group_of(args.sensor, args.group or "")
+                return group, file.series(args.sensor, group, since)
+        except LockedError:
+            pass
     daemon = Running(args.url or address(config), args.user, args.cacert)
     group = daemon.group_of(args.sensor, args.group or "")
-    since = time.time() - args.since if args.since is not None else 0.0
     return group, daemon.series(args.sensor, group, since)
 
 

@@ -38,11 +38,11 @@ class Reloader:
     """Watches `path`, whose content was `config` at the start.
 
     `apply` puts a configuration in force or raises RefusedError, and nothing has changed then; `told` hears whether the
-    latest attempt went well.
+    latest attempt went well, and when it was (unix s).
     """
 
     def __init__(
-        self, path: Path, config: Config, apply: Callable[[Config], None], told: Callable[[bool], None]
+        self, path: Path, config: Config, apply: Callable[[Config], None], told: Callable[[bool, float], None]
     ) -> None:
         self._path = path
         self._config = config
@@ -94,7 +94,7 @@ class Reloader:
             log.info("%s was read again and is in force", self._path)
             self._config = config
             good = True
-        self._told(good)
+        self._told(good, time.time())
         return good
 
     def _watch(self) -> None:

@@ -5,8 +5,8 @@
     data      the sensors' states, one after the other
 
 The metadata, all of it text: `format` ("lstm_stream sensors 1"), `version` of the program, `sha256` of `sensors` and
-the data, and `sensors`, a JSON list with [group, sensor, channels, signature] of "0", "1", ... An empty sensor is what a
-group with shared weights keeps once. Equal signatures mean equal layouts: those of another version, model or history
+the data, and `sensors`, a JSON list with [group, sensor, channels, signature] of "0", "1", ... An empty sensor is what
+a group with shared weights keeps once. Equal signatures mean equal layouts: those of another version, model or history
 differ.
 
 Nothing in a file is ever run. Whatever is wrong with one is a ContainerError that says what.

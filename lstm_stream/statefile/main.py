@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm_stream.config import Config
+from lstm_stream.config.document import read
 from lstm_stream.statefile import tables
 from lstm_stream.statefile.container import Container, ContainerError
 from lstm_stream.statefile.offline import obey_offline
@@ -128,10 +129,10 @@ def _scheme(config: Config) -> str:
     if config.web.config_file is None:
         return "http"
     try:
-        content = config.web.config_file.read_text("utf-8")
-    except OSError:
+        content = read(config.web.config_file.read_text("utf-8")).data
+    except (OSError, UnicodeDecodeError):
         return "http"
-    return "https" if "tls_server_config" in content else "http"
+    return "https" if isinstance(content, dict) and content.get("tls_server_config") else "http"
 
 
 def _counted(sensors: int) -> str:

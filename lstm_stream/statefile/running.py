@@ -43,8 +43,8 @@ class Running:
         items: list[Any] = []
         while True:
             size = min(PAGE, limit - len(items))
-            query = {"search": search, "group": group, "state": state, "sort": "name", "limit": size}
-            page = self._get("sensors", offset=len(items), **query)
+            which = {"search": search, "group": group, "state": state}
+            page = self._get("sensors", **which, sort="name", limit=size, offset=len(items))
             items += page["items"]
             if len(items) >= min(limit, page["total"]) or not page["items"]:
                 return {"total": page["total"], "items": items}

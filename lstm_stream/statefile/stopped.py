@@ -14,9 +14,9 @@ import numpy as np
 from lstm_stream.config import Config
 from lstm_stream.detect.fleet import Fleet
 from lstm_stream.detect.trainer import Job, Round, Trainer
-from lstm_stream.journal.inputs import Inputs
 from lstm_stream.records import STATES, Overview, Packed
 from lstm_stream.statefile.container import Container, Entry, write
+from lstm_stream.statefile.history import generations, recorded, waiting
 from lstm_stream.store import StateError, Store
 
 AT_ONCE = 2000  # sensors in memory
@@ -58,8 +58,8 @@ class Stopped:
 
     @property
     def pending(self) -> int:
-        """Bytes of messages since the state was saved, which the next start replays."""
-        return sum(path.stat().st_size for path in Inputs(self._store.path).files())
+        """Messages since the state was saved, which the next start repeats."""
+        return waiting(self._store.path)
 
     # --- looking
 
@@ -76,12 +76,11 @@ class Stopped:
 
     def sensor(self, name: str, group: str = "") -> dict[str, Any]:
         """Everything known of one sensor."""
-        (row,) = [row for row in self._chosen([name], group) if row.sensor] or [None]
-        assert row is not None
+        (row,) = self._chosen([name], group)
         shared = [other for other in self._rows() if other.group == row.group and not other.sensor]
         facts = self._fleet([*shared, row]).inspect(row.group, name)
         assert facts is not None
-        return facts
+        return {**facts, "generations": generations(self._store.path, row.group, name, facts["generation"])}
 
     def group_of(self, name: str, group: str = "") -> str:
         """The group of a sensor."""
@@ -117,6 +116,15 @@ class Stopped:
                 where = f" in group {group!r}" if group else ""
                 raise StateVerbError(f"there is no sensor {name!r}{where}; `lstm-stream state list` shows all")
         return list(found.values())
+
+    def series(self, name: str, group: str, since: float) -> dict[str, Any]:
+        """A sensor's recorded samples from a data time on (unix s), with its alarms, as the API tells them."""
+        try:
+            return recorded(self._store.path, group, name, since)
+        except FileNotFoundError:
+            raise StateVerbError(f"nothing is recorded beside {self._store.path}; see web.recorded") from None
+        except ValueError as error:
+            raise StateVerbError(str(error)) from None
 
     # --- out and in
 

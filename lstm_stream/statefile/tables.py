@@ -38,7 +38,7 @@ def waiting(document: Document) -> str:
     pending = document.get("pending")
     if not pending:
         return ""
-    return f"\nas it was saved: {pending:,} bytes of messages that came afterwards are replayed at the next start"
+    return f"\nas it was saved: {pending:,} messages that came afterwards are repeated at the next start"
 
 
 def sensor(document: Document) -> str:
