@@ -90,6 +90,7 @@ class App:
         self._inbox = Inbox(limits.inbox, limits.inbox_bytes, limits.overflow)
         aside = Aside()
         self._broker_losses = BrokerLosses(aside)
+        self._errands = Errands(config, self._fleet, self, aside, self.metrics.command_message)
         self._session = Session(
             config.broker,
             config.sources,
@@ -119,7 +120,7 @@ class App:
             self._vault.save,
             save_every(config.state),
             config.limits.batch,
-            (self._reporter, self._watch, *observers),
+            (self._reporter, self._watch, self._errands, *observers),
             held=self._assembly.held,
             due_by=self._assembly.due_by,
             apply=self._obey,
@@ -137,6 +138,7 @@ class App:
         """
         self.metrics.watch(self._intake)
         self.metrics.watch_health(self.health)
+        self.metrics.watch_journal(self._vault.written)
         if self._series:
             self.metrics.watch_series(self._series.render)
         self.metrics.reloaded(True, time.time())
@@ -148,8 +150,9 @@ class App:
             if self._web:
                 self._web.open()
                 log.info("metrics and health on http://%s:%d", self._config.web.host, self._web.port)
+            self._vault.prefix = self._errands.open(self._vault.prefix, self._vault.obeyed())
             self._session.open()
-            self._delivery.open(self._outbox)
+            self._delivery.open(self._outbox, self._vault.told)
             if self._reloader:
                 self._reloader.open()
         except BaseException:
@@ -195,6 +198,7 @@ class App:
         """Say goodbye to the broker, stop the threads, close the files."""
         if self._reloader:
             self._reloader.close()
+        self._errands.close()
         self._delivery.close(GOODBYE)
         self._session.close(GOODBYE)
         if self._web:
@@ -231,6 +235,8 @@ class App:
             raise RefusedError(str(error)) from None
         self._assembly.configure(config.sources, config.limits, config.groups)
         self._session.configure(config.sources, config.events)
+        self._delivery.configure(config.events, config.maintenance)
+        self._errands.configure(config)
         self._inbox.limit(config.limits.inbox, config.limits.inbox_bytes, config.limits.overflow)
         self._service.configure(save_every(config.state), config.limits.batch)
         self._reporter.limit = config.limits.sensors
@@ -253,7 +259,23 @@ class App:
     def _delivered(self, sink: str, result: str, count: int) -> None:
         self.metrics.published(result, count, sink)
 
+    def send(self, topic: str, payload: bytes, retain: bool) -> Receipt:
+        """Publish with QoS 1. Raises OSError where it cannot be."""
+        return self._session.publish(topic, payload, 1, retain)
+
+    def is_connected(self) -> bool:
+        """Whether the broker is there."""
+        return self._session.connected
+
     # --- what people ask for
+
+    def ask(self, work: Callable[[], T]) -> Future[T]:
+        """Let the worker do something between two turns. From any thread."""
+        return self._service.ask(work)
+
+    def command(self, command: Command) -> Future[Reply]:
+        """Let the line obey. From any thread."""
+        return self._service.command(command)
 
     def _obey(self, command: Command) -> Reply:
         reply = self._fleet.apply(command)
