@@ -83,7 +83,7 @@ def _encodable(value: Any) -> Any:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put long files first. A test that asks for a server carries its marker: `-m "not mosquitto"` leaves it out."""
-    servers = {"mosquitto": "mosquitto", "mosquitto_factory": "mosquitto", "prometheus": "prometheus"}
+    servers = {name: name for name in ("mosquitto", "prometheus", "browser")} | {"mosquitto_factory": "mosquitto"}
     for item in items:
         for name in servers.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(servers[name])
@@ -267,7 +267,7 @@ def wait_until() -> Callable[..., Any]:
     return _wait_until
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def program() -> Callable[[str], str]:
     """Path of an installed program; the test is skipped without it, and fails in CI."""
     return _program

@@ -44,10 +44,22 @@ def alarm(number: int, sensor: str, group: str, opened: float, closed: float | N
     """An event's document."""
     kind = number % len(REASONS)
     return {
-        **{"schema": 1, "version": "0.0.0", "id": f"alarm-{number}", "sensor": sensor, "group": group},
-        **{"state": "closed" if closed else "opened", "view": VIEWS[kind], "reason": REASONS[kind]},
-        **{"opened_unix": opened, "closed_unix": closed, "processed_unix": opened, "generation": 4},
-        **{"score": 7.25 - kind, "threshold": THRESHOLD, "severity": SEVERITIES[kind], "acknowledged": None},
+        "schema": 1,
+        "version": "0.0.0",
+        "id": f"alarm-{number}",
+        "sensor": sensor,
+        "group": group,
+        "state": "closed" if closed else "opened",
+        "view": VIEWS[kind],
+        "reason": REASONS[kind],
+        "opened_unix": opened,
+        "closed_unix": closed,
+        "processed_unix": opened,
+        "generation": 4,
+        "score": 7.25 - kind,
+        "threshold": THRESHOLD,
+        "severity": SEVERITIES[kind],
+        "acknowledged": None,
         "channels": {
             "vibration": _evidence(4.1, 1.5, 1.1, 1.9, 0.71),
             "temperature": _evidence(66.2, 61.5, 58.0, 65.1, 0.24),
@@ -90,9 +102,17 @@ class Fleet:
         level = chance.betavariate(1.3, 6)
         spark = [max(0.0, level + chance.gauss(0, 0.05)) for _ in range(30)]
         return {
-            **{"group": self.group, "sensor": name, "state": "watching", "score": THRESHOLD * spark[-1]},
-            **{"threshold": THRESHOLD, "last": self.now - chance.uniform(1, 280), "generation": 4, "alarm": None},
-            **{"channels": ["vibration", "temperature", "current"], "learning": "on", "spark": spark},
+            "group": self.group,
+            "sensor": name,
+            "state": "watching",
+            "score": THRESHOLD * spark[-1],
+            "threshold": THRESHOLD,
+            "last": self.now - chance.uniform(1, 280),
+            "generation": 4,
+            "alarm": None,
+            "channels": ["vibration", "temperature", "current"],
+            "learning": "on",
+            "spark": spark,
         }
 
     def overview(self) -> dict[str, Any]:
@@ -102,8 +122,12 @@ class Fleet:
         rate = len(states) / 3
         wave = [rate * (1 + 0.12 * math.sin(k / 9) + 0.05 * math.sin(k * 1.7)) for k in range(120)]
         return {
-            **{"version": "0.0.0", "now": time.time(), "started": self.now - 3 * DAY, "healthy": True},
-            **{"ready": all(text == "ok" for text in self.checks.values()), "checks": self.checks},
+            "version": "0.0.0",
+            "now": time.time(),
+            "started": self.now - 3 * DAY,
+            "healthy": True,
+            "ready": all(text == "ok" for text in self.checks.values()),
+            "checks": self.checks,
             "broker": {"address": "broker.example.com:8883", "connected": True, "subscribed": True, "problem": ""},
             "messages": {"total": 86_412 * len(states), "per_s": rate, "dropped": 0, "rejected": 12 * bool(states)},
             "samples": {"total": 86_400 * len(states), "per_s": rate},
@@ -118,8 +142,12 @@ class Fleet:
                 {"group": "tanks", "asked_per_week": 0.25, "kept_per_week": None, "sensor_weeks": 0.1},
             ][: 2 * bool(states)],
             "retraining": {
-                **{"last": self.now - 1500 if states else None, "adopted": 31 * bool(states), "rejected": 4},
-                **{"late": 0, "failed": 0, "paused": sum(one["learning"] == "paused" for one in self.sensors)},
+                "last": self.now - 1500 if states else None,
+                "adopted": 31 * bool(states),
+                "rejected": 4,
+                "late": 0,
+                "failed": 0,
+                "paused": sum(one["learning"] == "paused" for one in self.sensors),
             },
             "rates": {"time": [self.now - 5 * (120 - k) for k in range(120)], "messages": wave},
             "recorded": {"sensors": len(states), "limit": 1000},
@@ -154,8 +182,14 @@ class Fleet:
 def _generation(k: int, at: float, loss: float, current: bool, result: str) -> dict[str, Any]:
     new = loss * (1.04 if result == "rejected" else 0.85)
     return {
-        **{"generation": k, "at": at, "result": result, "champion": loss, "challenger": new, "seconds": 1.3 + k},
-        **{"current": current, "kept": k >= 1 and result == "adopted"},
+        "generation": k,
+        "at": at,
+        "result": result,
+        "champion": loss,
+        "challenger": new,
+        "seconds": 1.3 + k,
+        "current": current,
+        "kept": k >= 1 and result == "adopted",
     }
 
 
@@ -167,30 +201,45 @@ def series(fleet: Fleet, sensor: str, since: float, until: float) -> dict[str, A
     alarms = [one for one in fleet.alarms if one["sensor"] == sensor and (one["closed_unix"] or until) > since]
     odd = [any(one["opened_unix"] <= at <= (one["closed_unix"] or until) for one in alarms) for at in time_]
     channels = {}
-    for name, level, swing, noise in (("vibration", 1.5, 0.2, 0.06), ("temperature", 61.5, 4.0, 0.5), ("current", 12.0, 1.1, 0.2)):
+    for name, level, swing, noise in (
+        ("vibration", 1.5, 0.2, 0.06),
+        ("temperature", 61.5, 4.0, 0.5),
+        ("current", 12.0, 1.1, 0.2),
+    ):
         expected = [level + swing * math.sin(2 * math.pi * at / DAY) for at in time_]
         value = [
             mean + chance.gauss(0, noise) + (8 * noise if strange else 0)
             for mean, strange in zip(expected, odd, strict=True)
         ]
         channels[name] = {
-            **{"value": value, "low": value, "expected": expected},
-            **{"lower": [one - 4 * noise for one in expected], "upper": [one + 4 * noise for one in expected]},
+            "value": value,
+            "low": value,
+            "expected": expected,
+            "lower": [one - 4 * noise for one in expected],
+            "upper": [one + 4 * noise for one in expected],
         }
     score = [chance.betavariate(1, 6) * 3 + (5 if strange else 0) for strange in odd]
     return {
-        **{"time": time_, "score": score, "threshold": [THRESHOLD] * count, "channels": channels},
+        "time": time_,
+        "score": score,
+        "threshold": [THRESHOLD] * count,
+        "channels": channels,
         "alarms": [
             {
-                **{"id": one["id"], "opened": one["opened_unix"], "closed": one["closed_unix"]},
-                **{"view": one["view"], "severity": one["severity"], "reason": one["reason"]},
+                "id": one["id"],
+                "opened": one["opened_unix"],
+                "closed": one["closed_unix"],
+                "view": one["view"],
+                "severity": one["severity"],
+                "reason": one["reason"],
             }
             for one in alarms
         ],
         "retrainings": [
             {"time": one["at"], "generation": one["generation"], "result": one["result"]} for one in fleet.generations
         ],
-        **{"step": 0.0, "fine_since": since},
+        "step": 0.0,
+        "fine_since": since,
     }
 
 

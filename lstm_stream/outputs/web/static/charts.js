@@ -6,7 +6,7 @@ import { NONE, calendar, clock, number } from "./format.js";
 const HEIGHTS = { channel: 168, score: 150 };
 const GAP = 6; // usual intervals without a sample: the line is broken
 const ROOM = 0.08; // above and below what is drawn
-const BAND_ROOM = 1.5; // of the values' own span that a wide band may add to an axis
+const BAND_ROOM = 0.6; // of the values' own span that a wide band may add to an axis
 const CHANNELS = 12; // drawn at first
 const SCORES = {
   splits: (_plot, _axis, _low, high) => (high < 30 ? [0, 1, 2, 5, 10, 20] : [0, 3, 10, 30, 100, 300, 1000]).filter((one) => one <= high),
@@ -14,7 +14,7 @@ const SCORES = {
 };
 const PIXELS = [56, 46]; // width of the axes on the left, and on a phone
 
-/** `host`: an element of its own. `onZoom(from, to)` is told of a zoom by hand, in unix seconds. */
+/** `host`: an element of its own. `onZoom([from, to])` is told of a zoom by hand, in unix seconds; of null to go back. */
 export class Charts {
   constructor(host, onZoom) {
     this.host = host;
@@ -88,8 +88,8 @@ export class Charts {
     const narrow = this.host.clientWidth < 500;
     return {
       ...{ width: this.host.clientWidth || 600, height: HEIGHTS[kind], legend: { show: false }, pxAlign: 1 },
-      padding: [8, 8, 0, 0],
-      cursor: { sync: { key: "lstm_stream" }, drag: { x: true, y: false, setScale: false }, points: { size: 6 }, y: false },
+      padding: [8, 18, 0, 0],
+      cursor: { sync: { key: "lstm_stream" }, drag: { x: true, y: false, setScale: false }, points: { size: 6 }, y: false, bind: { dblclick: () => () => this.onZoom(null) } },
       scales: { x: { time: true }, y: kind === "score" ? this.#scoreScale() : { range: (plot) => this.#span(plot) } },
       axes: [
         { ...axis, size: 26, gap: 4, space: 80, values: (_, splits) => splits.map(label) },
@@ -169,7 +169,7 @@ export class Charts {
     const from = plot.posToVal(left, "x");
     const to = plot.posToVal(left + width, "x");
     for (const one of this.plots) one.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
-    if (plot.cursor.event) this.onZoom(from, to); // the one that was dragged; the others follow it
+    if (plot.cursor.event) this.onZoom([from, to]); // the one that was dragged; the others follow it
   }
 
   // What the cursor is on, or the latest.

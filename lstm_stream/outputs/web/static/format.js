@@ -23,9 +23,10 @@ export const integer = (value) => (Number.isFinite(value) ? Math.round(value).to
 export const percent = (share) => `${Math.round(100 * share)} %`;
 export const plural = (count, one, many = `${one}s`) => `${integer(count)} ${count === 1 ? one : many}`;
 
-/** 40 s, 12 min, 3 h 20 min, 5 d. */
+/** 3 ms, 40 s, 12 min, 3 h 20 min, 5 d. */
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return NONE;
+  if (seconds > 0 && seconds < 0.95) return `${Math.ceil(1000 * seconds)} ms`;
   const s = Math.max(0, Math.round(seconds));
   if (s < 90) return `${s} s`;
   const minutes = Math.round(s / 60);

@@ -2,7 +2,7 @@
 import { button } from "../commands.js";
 import { h } from "../dom.js";
 import { age, at, duration, now, number } from "../format.js";
-import { toAlarm, toSensor } from "../links.js";
+import { cause, toAlarm, toSensor } from "../links.js";
 import { against, gauge, severity, share, spark } from "../marks.js";
 import { VIEWS, short } from "../words.js";
 
@@ -21,7 +21,7 @@ export function alarmCard(alarm, values, { whole = false } = {}) {
   const channels = Object.entries(alarm.channels).sort(([, a], [, b]) => b.contribution - a.contribution);
   return h(
     "article",
-    { class: `card ${open ? "open" : "closed"} ${alarm.severity || ""} ${alarm.acknowledged ? "seen" : ""}`, key: alarm.id, "aria-label": `Alarm of ${alarm.sensor}` },
+    { class: `card ${open ? "open" : "closed"} ${alarm.severity || ""} ${alarm.acknowledged ? "seen" : ""}`, key: cause(alarm), "aria-label": `Alarm of ${alarm.sensor}` },
     h(
       "header",
       {},
@@ -79,10 +79,10 @@ function evidence(channels, total) {
 export function alarmLine(alarm, { named = true } = {}) {
   return h(
     "li",
-    { key: alarm.id },
+    { key: cause(alarm) },
     h("a", { class: "name", href: toAlarm(alarm) }, named ? short(alarm.sensor) : VIEWS[alarm.view] || alarm.view),
     named && h("span", { class: "wide dim" }, alarm.group),
-    h("span", { class: "said" }, alarm.reason),
+    h("span", { class: "said", title: alarm.reason }, named && `${VIEWS[alarm.view] || alarm.view}: `, alarm.reason),
     h("span", { class: "figure" }, at(alarm.opened_unix), h("span", { class: "dim" }, ` · ${duration((alarm.closed_unix ?? now()) - alarm.opened_unix)}`)),
   );
 }

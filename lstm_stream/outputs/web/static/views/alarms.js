@@ -2,7 +2,7 @@
 import { get } from "../api.js";
 import { debounce, h, paint } from "../dom.js";
 import { integer } from "../format.js";
-import { link, remember } from "../links.js";
+import { cause, link, remember } from "../links.js";
 import { alarmCard } from "./alarm.js";
 import { choice } from "./sensors.js";
 
@@ -44,6 +44,7 @@ function page({ items, limit }, chosen, change) {
       choice("State", { open: "open", closed: "closed", all: "open and closed" }, chosen.state, (state) => change({ state })),
       h("p", { class: "dim", role: "status" }, items.length ? `${integer(items.length)}${more ? " or more" : ""} found` : "none found"),
     ),
+    items.length > 0 && h("h2", { class: "unseen", key: "found" }, "Alarms found"),
     items.length
       ? h("div", { class: "cards", key: "cards" }, items.map((alarm) => alarmCard(alarm)))
       : h("p", { class: "panel empty", key: "empty" }, nothing(chosen), " ", chosen.state === "open" && h("a", { href: link("alarms", [], { state: "all" }) }, "Those that are over")),
@@ -54,9 +55,10 @@ function page({ items, limit }, chosen, change) {
 const nothing = ({ state, search }) => (search ? "No alarm is like that." : state === "open" ? "No alarm is open." : "There has been no alarm yet.");
 
 function one(id, items) {
-  const alarm = items.find((item) => item.id === id);
+  const alarm = items.find((item) => cause(item) === cause({ id }));
   return [
     h("header", { class: "title", key: "title" }, h("p", { class: "crumbs" }, h("a", { href: link("alarms") }, "Alarms")), h("h1", { tabindex: "-1" }, alarm ? `Alarm of ${alarm.sensor}` : "Alarm")),
+    alarm && h("h2", { class: "unseen", key: "details" }, "Details"),
     alarm ? h("div", { class: "cards one", key: "card" }, alarmCard(alarm, null, { whole: true })) : h("p", { class: "panel empty", key: "none" }, "This alarm is not among those that are kept."),
   ];
 }

@@ -99,5 +99,5 @@ function log(commands, enabled) {
       h("td", {}, enabled && one.ok && undoable(one.verb) && !undone.has(one.id) && h("button", { class: "button quiet", type: "button", "aria-label": `Undo ${one.verb} of ${one.sensor || one.group}`, onclick: () => undo(one, one.id) }, "Undo"), undone.has(one.id) && h("span", { class: "dim" }, "undone")),
     ),
   );
-  return table("Commands that were given", ["When", "Who", "What", "Whom", "What came of it", ""], rows);
+  return table("Commands that were given", ["When", "Who", "What", "Whom", "What came of it", "Undo"], rows);
 }

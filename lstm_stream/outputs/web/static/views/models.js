@@ -8,6 +8,7 @@ import { RESULTS, short } from "../words.js";
 
 const PAGE = 50;
 const REFRESH = 10_000; // ms
+const NEW = new Set(["adopted", "rollback"]); // results that begin a generation
 
 export function show(root, route, { live, on }) {
   const [group, sensor = ""] = route.parts;
@@ -101,7 +102,7 @@ function generation(one, about, most) {
   return h(
     "tr",
     { class: current ? "current" : "", key: `${count} ${when} ${result}` },
-    h("th", { scope: "row" }, integer(count), current && h("span", { class: "pill current" }, "in force")),
+    h("th", { scope: "row", class: NEW.has(result) ? "" : "dim" }, NEW.has(result) ? integer(count) : `still ${integer(count)}`, current && h("span", { class: "pill current" }, "in force")),
     h("td", {}, at(when)),
     h("td", { class: `result ${result}` }, RESULTS[result] || result),
     h("td", { class: "losses" }, h("span", {}, loss("former", champion, most), loss("new", challenger, most), gain(champion, challenger))),

@@ -7,7 +7,8 @@ import { area, pill, proportions, spark } from "../marks.js";
 import { STATES, sentence, short } from "../words.js";
 import { alarmCard, alarmLine } from "./alarm.js";
 
-const CARDS = 12;
+const OPEN = 200; // alarms asked for
+const CARDS = 12; // of them shown
 const MAP = 500; // sensors in the picture of the fleet
 const NEAR = 6;
 const BROAD = "Alarm budget"; // the tile that takes the whole width of a phone
@@ -16,13 +17,17 @@ const REFRESH = 10_000; // ms, of what no event brings
 export function show(root, _route, { live, on }) {
   const seen = { open: null, closed: [], sensors: { total: 0, items: [] } };
   const draw = () => live.overview && seen.open && paint(root, page(live.overview, seen));
+  const follow = () => {
+    draw();
+    if (seen.open && Math.min(OPEN, live.overview.alarms.open) !== seen.open.length) load();
+  };
   const load = async () => {
-    const ask = [get("alarms", { state: "open", limit: 200 }), get("alarms", { state: "closed", limit: 6 })];
+    const ask = [get("alarms", { state: "open", limit: OPEN }), get("alarms", { state: "closed", limit: 6 })];
     const [open, closed, sensors] = await Promise.all([...ask, get("sensors", { sort: "score", order: "desc", limit: MAP })]);
     Object.assign(seen, { open: open.items, closed: closed.items, sensors });
     draw();
   };
-  const stop = [on("overview", draw), on("alarm", load), on("command", load)];
+  const stop = [on("overview", follow), on("alarm", load), on("command", load)];
   return { title: "Overview", load, every: REFRESH, close: () => stop.forEach((one) => one()) };
 }
 
@@ -93,7 +98,7 @@ function cell(sensor) {
   const part = sensor.threshold ? (sensor.score ?? 0) / sensor.threshold : 0;
   const kind = sensor.state === "watching" ? `level${Math.min(4, Math.floor(5 * part))}` : sensor.state;
   const title = `${sensor.sensor}: ${STATES[sensor.state] || sensor.state}, score ${number(sensor.score)} of ${number(sensor.threshold)}`;
-  return h("a", { class: `cell ${kind}`, title, tabindex: "-1", href: toSensor(sensor) });
+  return h("i", { class: `cell ${kind}`, title, onclick: () => (location.hash = toSensor(sensor)) }); // the list has links
 }
 
 function nearest(items) {

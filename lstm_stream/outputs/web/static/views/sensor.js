@@ -11,6 +11,7 @@ import { generations } from "./models.js";
 
 const RANGES = { "1h": ["1 h", 3600], "6h": ["6 h", 21_600], "1d": ["1 day", 86_400], "7d": ["7 days", 604_800], all: ["All", Infinity] };
 const REFRESH = 3_000; // ms
+const MODELS = 6; // of the latest rounds of training; all of them are in the view of models
 const STEP = 0.25; // of the range, by a key
 const ZOOM = 0.5;
 
@@ -41,7 +42,7 @@ export function show(root, route, { on }) {
     seen.drawn = state;
     const host = root.querySelector(".charts");
     if (!host) return; // left meanwhile
-    charts ??= new Charts(host, (first, last) => choose({ zoom: [first, last] }));
+    charts ??= new Charts(host, (zoom) => choose({ zoom }));
     charts.show(series, [Number.isFinite(since) ? since : (series.time[0] ?? until - 3600), until]);
   }
 
@@ -104,7 +105,7 @@ function page(seen, choose, steer) {
       commands(item),
     ),
     facts(item),
-    item.open && h("section", { class: "cards one", key: "open", "aria-label": "Open alarm" }, alarmCard(item.open)),
+    item.open && h("section", { class: "cards one", key: "open", "aria-label": "Open alarm" }, h("h2", { class: "unseen" }, "Open alarm"), alarmCard(item.open)),
     h(
       "section",
       { class: "panel drawn", key: "charts", "aria-label": "Charts" },
@@ -121,8 +122,8 @@ function page(seen, choose, steer) {
       h(
         "section",
         { class: "full", key: "models" },
-        h("h2", {}, "Its models ", h("small", {}, h("a", { href: toModel(item) }, "on a page of their own"))),
-        models.length ? generations(models, item) : h("p", { class: "panel empty" }, "None of its own: not trained yet, or its group shares one."),
+        h("h2", {}, "Its models ", h("small", {}, h("a", { href: toModel(item) }, "all rounds of training"))),
+        models.length ? generations(models.slice(0, MODELS), item) : h("p", { class: "panel empty" }, "None of its own: not trained yet, or its group shares one."),
       ),
     ),
   ];
