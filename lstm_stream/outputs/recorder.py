@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -54,9 +54,9 @@ class _Track:
     """A sensor that is recorded."""
 
     place: Place
+    packed_at: float  # monotonic s
+    packed: int = 0  # samples written by then
     interest: float = -np.inf  # when it alarmed or was looked at last, monotonic s
-    packed: int = 0  # samples written when it was packed last
-    packed_at: float = field(default_factory=time.monotonic)
 
 
 class Recorder:
@@ -119,7 +119,7 @@ class Recorder:
             self._drop(key)
             track = None
         if track is None and len(self._tracks) < self.limit:
-            track = self._tracks[key] = _Track(Place(tape, tape.enter(key[1])))
+            track = self._tracks[key] = _Track(Place(tape, tape.enter(key[1])), self._clock())
         return track.place if track else None
 
     def _drop(self, key: Key) -> None:
@@ -176,7 +176,7 @@ class Recorder:
 
     def rounds(self, key: Key) -> list[Round]:
         """The rounds of training of a sensor and of its group, in their order."""
-        return sorted([*self._rounds.get(key, ()), *self._rounds.get((key[0], ""), ())])
+        return sorted(one for whose in {key, (key[0], "")} for one in self._rounds.get(whose, ()))
 
     # --- out and in
 
@@ -208,4 +208,4 @@ class Recorder:
             reel.tape.leave(row)
             raise
         written = int(reel.tape.rings.written[row])
-        self._tracks[key] = _Track(Place(reel.tape, row), packed=written, packed_at=self._clock())
+        self._tracks[key] = _Track(Place(reel.tape, row), self._clock(), written)

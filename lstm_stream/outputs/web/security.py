@@ -90,6 +90,7 @@ class Guard:
                 return
             self._look()
             refusal = await self._door.refusal(scope)
+            scope["user"] = self._door.user(scope)
             await (refusal or inner)(scope, receive, _adding(send, self._config.headers))
 
         return outer
@@ -173,6 +174,11 @@ class Door:
             return None
         self._note_failure(address)
         return _unauthorized()
+
+    def user(self, scope: Scope) -> str:
+        """Who was let in; empty where everybody is."""
+        login = _login(RequestHeaders(scope=scope).get("authorization", "")) if self._check else None
+        return login[0].decode(errors="replace") if login else ""
 
     async def _is_right(self, user: bytes, password: bytes) -> bool:
         assert self._check is not None
