@@ -11,10 +11,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from lstm_stream import __version__, logs
 from lstm_stream.config import Config
@@ -25,6 +26,7 @@ from lstm_stream.desk.orders import Orders, command_of
 from lstm_stream.desk.watch import Watch
 from lstm_stream.detect.fleet import Fleet
 from lstm_stream.detect.trainer import Trainer
+from lstm_stream.errands import Errands
 from lstm_stream.ingest.aside import Aside
 from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.inbox import Inbox
@@ -48,6 +50,8 @@ from lstm_stream.vault import Vault, save_every
 from lstm_stream.warming import warm_kernels as warm_kernels
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 STALLED = 30.0  # s without a turn of the loop before the daemon calls itself unhealthy
 GOODBYE = 5.0  # s for events to reach the broker at the end
@@ -90,7 +94,8 @@ class App:
         self._inbox = Inbox(limits.inbox, limits.inbox_bytes, limits.overflow)
         aside = Aside()
         self._broker_losses = BrokerLosses(aside)
-        self._errands = Errands(config, self._fleet, self, aside, self.metrics.command_message)
+        count, weights = self.metrics.command_message, lambda *of: self._desk.weights(*of)
+        self._errands = Errands(config, self._fleet, self, aside, count, weights)
         self._session = Session(
             config.broker,
             config.sources,
@@ -111,7 +116,7 @@ class App:
         self._watch = Watch(self._fleet, lambda: self._service.data_time, self._alarms, recorder, self._archive)
         self._outbox = Outbox(self._delivery.names, self._delivery.render)
         self._vault = Vault(config.state, self._fleet, self._assembly, self._session, self._outbox)
-        self._service = Service(
+        self._service: Service = Service(
             self._inbox,
             self._assembly,
             self._fleet,
@@ -126,7 +131,7 @@ class App:
             apply=self._obey,
         )
         self._orders = Orders()
-        self._desk = Desk(self._parts())
+        self._desk: Desk = Desk(self._parts())
         self._web = WebServer(config.web, self.metrics.render, self.health, self._desk) if config.web.enabled else None
         self._reloader = Reloader(file, config, self._reload, self._reloaded) if file else None
         self._worker: int | None = None

@@ -29,6 +29,8 @@ FREE = (
     "events.topic",
     "events.qos",
     "events.retain",
+    "events.severity.*",
+    "maintenance*",
     "state.every",
     "limits.*",
     "log.*",

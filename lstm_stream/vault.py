@@ -17,8 +17,9 @@ from lstm_stream.detect.fleet import Fleet
 from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.mqtt import Session
 from lstm_stream.journal.journal import Journal
-from lstm_stream.outputs.outbox import Outbox
-from lstm_stream.records import Packed
+from lstm_stream.outputs.outbox import LIMIT, Outbox
+from lstm_stream.outputs.scraped import Written
+from lstm_stream.records import Command, Event, Packed
 from lstm_stream.store import StateError, Store
 
 log = logging.getLogger(__name__)
@@ -29,8 +30,10 @@ class Vault:
 
     def __init__(self, state: State, fleet: Fleet, assembly: Assembly, session: Session, outbox: Outbox) -> None:
         self.journal = Journal(state.path, outbox, state.durability, state.generations, state.journal_bytes)
+        self.prefix = ""  # of what Home Assistant was told, so that it can be taken back
         self.save: Callable[[Iterable[Packed], str], object] | None = self._save if state.path else None
         self._store = Store(state.path) if state.path else None
+        self._outbox = outbox
         self._fleet = fleet
         self._assembly = assembly
         self._session = session
@@ -54,6 +57,7 @@ class Vault:
                 "or start anew with --fresh, which keeps this file aside"
             ) from error
         self._assembly.remember(self._store.memory())
+        self.prefix = self._store.memory("homeassistant") or ""
         if receipts := self._store.memory("receipts"):
             self._session.remember(receipts)
         restored, seconds = len(self._fleet), time.perf_counter() - began
@@ -66,6 +70,10 @@ class Vault:
         elif not restored:
             log.info("starting with no state; it will be kept in %s", self._store.path)
 
+    def written(self) -> Written:
+        """How the journal is."""
+        return Written(self.journal.durable, self.journal.failures, self.journal.size)
+
     def close(self) -> None:
         """Close the files; may be called twice."""
         self.journal.close()
@@ -75,7 +83,28 @@ class Vault:
     def _save(self, packed: Iterable[Packed], line: str) -> None:
         if self._store is not None:
             heard, receipts = self._assembly.memory() or "", self._session.memory()
-            self._store.save(packed, {"memory": heard, "line": line, "receipts": receipts})
+            memories: dict[str, str | bytes] = {
+                "memory": heard,
+                "line": line,
+                "receipts": receipts,
+                "homeassistant": self.prefix,
+            }
+            self._store.save(packed, memories)
+
+    # --- what was told before
+
+    def told(self, sink: str) -> list[Event]:
+        """The latest events that a sink has confirmed, oldest first."""
+        book = self.journal.book
+        if book is None or not book.is_open:
+            return []
+        waiting = {letter.seq for letter in self._outbox.pending(sink, LIMIT)}
+        return [letter.event for letter in book.events() if letter.seq not in waiting]
+
+    def obeyed(self) -> list[tuple[Command, bool]]:
+        """The latest commands, oldest first, and whether they were obeyed."""
+        book = self.journal.book
+        return [(audit.command, audit.ok) for audit in book.commands()] if book is not None and book.is_open else []
 
 
 def save_every(state: State) -> float:

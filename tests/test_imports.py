@@ -38,7 +38,8 @@ ALLOWED = {
     "reload": "changes config",
     "desk": "line journal reporting detect outputs records config",  # between the line and the page's API
     "warming": "detect desk ingest outputs records config",
-    "app": "warming desk reload vault service reporting detect ingest outputs logs records config lstm_stream",
+    "errands": "service desk ingest outputs detect records config lstm_stream",  # beside the line
+    "app": "errands warming desk reload vault service reporting detect ingest outputs logs records config lstm_stream",
     "vault": "store journal detect ingest outputs records config",
     "simulate": "records",
     # of service and detect: what an observer is told

@@ -55,12 +55,17 @@ def command_of(order: Order, by: str, now: float, weights: Weights) -> Command |
     command = Command(
         secrets.token_hex(8), order.verb, order.group, order.sensor, by, now, order.argument, order.comment
     )
-    if order.verb != "rollback":
+    return equipped(command, weights)
+
+
+def equipped(command: Command, weights: Weights) -> Command | str:
+    """A command with the weights that a rollback needs; or why that cannot be."""
+    if command.verb != "rollback":
         return command
-    if order.argument and not order.argument.isdecimal():
-        return f"{order.argument[:40]!r} is no generation; write its number, or nothing for the one before"
-    wanted = int(order.argument) if order.argument else None
-    found, why = weights(order.group, order.sensor, wanted)
+    if command.argument and not command.argument.isdecimal():
+        return f"{command.argument[:40]!r} is no generation; write its number, or nothing for the one before"
+    wanted = int(command.argument) if command.argument else None
+    found, why = weights(command.group, command.sensor, wanted)
     return why if found is None else command._replace(weights=found.astype(np.float32).tobytes())
 
 

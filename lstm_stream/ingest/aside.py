@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from lstm_stream.ingest.topics import Pattern
@@ -69,6 +69,11 @@ class Aside:
                     one.hear(message)
                 except Exception:
                     _log.exception("a message on %s could not be taken", message.topic)
+
+    def hear_all(self, messages: Iterable[Message]) -> None:
+        """Tell those who listen to their topics. Never raises."""
+        for message in messages:
+            self.hear(message)
 
     @property
     def _patterns(self) -> list[Pattern]:

@@ -72,6 +72,7 @@ class Session:
         self._broker = broker
         self._troubles = Troubles(broker)
         self._aside = aside or Aside()
+        self._sources = sources
         self._filters = subscriptions(sources, self._aside.filters)
         self._former: set[str] = set()  # filters to unsubscribe from at the next connection
         self._asked: dict[int, list[str]] = {}  # filters by the packet id of the SUBSCRIBE that is not answered yet
@@ -89,8 +90,7 @@ class Session:
         self._receipts = Receipts()
         self._since = 0.0  # monotonic time at which the connection began
         self._answered = False  # the broker, to the latest connect
-        self._taking = True
-        self._closing = False
+        self._taking, self._closing = True, False
 
     def open(self) -> None:
         """Start the network thread, which connects and never gives up. Returns at once.
@@ -99,6 +99,7 @@ class Session:
         """
         client = Client(self._broker, self._arrived if self._bulk else None, self._may_read, self._longest, self.clock)
         client.prepare()
+        self.configure(self._sources, self._events)  # by now all listen who want to
         client.will_set(self._events.status_topic, _status("offline"), qos=1, retain=True)
         client.on_pre_connect = self._before_connect
         client.on_connect = self._connected
@@ -305,8 +306,7 @@ class Session:
         """What is no sample: acknowledged, and told to those who listen."""
         with self._lock:
             self._confirm(chunk.only(chunk.is_acknowledged))
-        for message in chunk.messages():
-            self._aside.hear(message)
+        self._aside.hear_all(chunk.messages())
 
     def _may_read(self) -> bool:
         """Whether there is room for more, or will be in a moment; at the end all is read, for the answers in it."""

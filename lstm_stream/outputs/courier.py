@@ -139,6 +139,12 @@ class Courier:
         else:
             self._outbox.wait(self._sink.name, TICK, self._seen)
 
+    def configure(self, rule: Severity) -> None:
+        """Judge events by another rule from now on."""
+        self._policy = self._policy._replace(rule=rule)
+        if self._policy.incidents is not None:
+            self._policy.incidents.rule = rule
+
     def recall(self, events: Iterable[Event]) -> None:
         """Events that the sink had before this process began, in order; before `open`."""
         if self._policy.incidents is not None:

@@ -76,6 +76,13 @@ class Delivery:
         for courier in self._couriers:
             courier.open()
 
+    def configure(self, events: Events, maintenance: Sequence[Window]) -> None:
+        """Another topic, other maintenance windows and severities, from now on; the sinks stay as they are."""
+        self._events = events
+        self._windows.replace(maintenance)
+        for courier in self._couriers:
+            courier.configure(events.severity)
+
     def close(self, timeout: float) -> None:
         """Deliver what can be within `timeout` s, then end. What is left stays in the outbox. May be called twice."""
         deadline = time.monotonic() + timeout

@@ -68,7 +68,7 @@ class Incidents:
     def __init__(self, settings: Grouping, rule: Severity, topic: Callable[[Event], str], version: str) -> None:
         self._settings = settings
         self._by = None if settings.by == "group" else re.compile(settings.by)
-        self._rule = rule
+        self.rule = rule
         self._topic = topic
         self._version = version
         self._open: dict[str, list[Incident]] = {}  # by label, the latest last
@@ -167,7 +167,7 @@ class Incidents:
 
     def _document(self, incident: Incident, event: Event, wall: float) -> dict[str, Any]:
         members = list(incident.members.values())
-        severities = [severity_of(member, self._rule) for member in members]
+        severities = [severity_of(member, self.rule) for member in members]
         state = "closed" if incident.closed is not None else "updated" if incident.told else "opened"
         return {
             "schema": SCHEMA,

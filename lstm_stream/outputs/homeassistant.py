@@ -41,7 +41,7 @@ class Line(Protocol):
         """All sensors, those known longest first."""
         ...
 
-    def facts(self, keys: Sequence[Key]) -> list[Facts | None]:
+    def facts(self, keys: Sequence[Key]) -> Sequence[Facts | None]:
         """Of some sensors; None for those that are gone."""
         ...
 

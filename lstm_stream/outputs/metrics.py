@@ -30,16 +30,19 @@ from lstm_stream.outputs.scraped import (
     CountingHandler,
     HealthCollector,
     IntakeCollector,
+    JournalCollector,
     OutboxCollector,
     Registry,
 )
 from lstm_stream.outputs.scraped import Intake as Intake
 from lstm_stream.outputs.scraped import Outgoing as Outgoing
+from lstm_stream.outputs.scraped import Written as Written
 from lstm_stream.outputs.severity import SEVERITIES, severity_of
 from lstm_stream.records import Event, Reason, Rejection, Verb
 
 PublishResult = Literal["ok", "failed", "refused", "muted", "filtered"]
 
+COMMAND_MESSAGES = ("ok", "refused", "malformed", "retained", "repeated")
 STAGES = ("decode", "detect", "commit")
 SENSOR_STATES = ("warming", "watching", "alarmed", "silent")
 _RETRAIN_RESULTS = ("adopted", "rejected", "late", "failed", "rollback")
@@ -107,6 +110,10 @@ class Metrics:
         """Read what waits for the sinks through `read` at every scrape. It must not block."""
         self._outbox.read = read
 
+    def watch_journal(self, read: Callable[[], Written]) -> None:
+        """Read how the journal is through `read` at every scrape. It must not block."""
+        self._journal.read = read
+
     def disconnected(self, reason: str) -> None:
         """The broker's connection was lost. Beyond 20 distinct reasons they count as `other`."""
         with self._lock:
@@ -173,6 +180,10 @@ class Metrics:
         """These are the sinks: their counters start at 0."""
         for sink, result in product(names, _PUBLISH_RESULTS):
             self._published.labels(sink, result)
+
+    def command_message(self, result: str) -> None:
+        """A message came on the topic of commands: one of `COMMAND_MESSAGES`."""
+        self._command_messages.labels(result).inc()
 
     def command(self, verb: str, ok: bool) -> None:
         """A person's command was obeyed, or refused. The verb is one of `records.Verb`."""
@@ -286,9 +297,13 @@ class Metrics:
         self._published = self._counter("events_published", "Events that a sink took or not.", "sink", "result")
         self.sinks(["mqtt"])
         self._outbox = OutboxCollector(self.registry)
+        self._journal = JournalCollector(self.registry)
         self._commands = self._counter("commands", "What people asked of the daemon.", "verb", "result")
         for verb, result in product(get_args(Verb), ("ok", "refused")):
             self._commands.labels(verb, result)
+        self._command_messages = self._counter("command_messages", "Messages on the topic of commands.", "result")
+        for result in COMMAND_MESSAGES:
+            self._command_messages.labels(result)
 
     def _build_learning(self) -> None:
         labels = "group", "cell", "hidden", "weights", "profile", "learning"

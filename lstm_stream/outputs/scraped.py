@@ -38,6 +38,14 @@ class Outgoing(NamedTuple):
     dropped: int  # since the start, because too many waited
 
 
+class Written(NamedTuple):
+    """What is read of the journal at the instant of a scrape."""
+
+    durable: bool  # whether it keeps what state.durability promises
+    failures: int  # writes that failed, since the start
+    size: int  # bytes that a start would repeat
+
+
 class Registry(CollectorRegistry):
     """Leaves out `_created`, which doubles the series; prometheus_client's own switch is global to the process."""
 
@@ -136,3 +144,20 @@ class CountingHandler(logging.Handler):
         """Count one."""
         level = record.levelname.lower()
         self._children[level if level in self._children else "info"].inc()
+
+
+class JournalCollector(Collector):
+    """The journal, read at the scrape; as if there were none until somebody watches it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.read: Callable[[], Written] = lambda: Written(False, 0, 0)
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Its families."""
+        written = self.read()
+        yield GaugeMetricFamily(
+            "lstm_stream_durable", "1 while a crash loses no more than state.durability allows.", written.durable
+        )
+        yield CounterMetricFamily("lstm_stream_journal_failures", "Failed writes to the journal.", written.failures)
+        yield GaugeMetricFamily("lstm_stream_journal_bytes", "What a start would repeat.", written.size)
