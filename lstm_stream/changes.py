@@ -31,6 +31,8 @@ FREE = (
     "events.retain",
     "events.severity.*",
     "maintenance*",
+    "events.severity.*",
+    "maintenance*",
     "state.every",
     "limits.*",
     "log.*",
@@ -41,6 +43,7 @@ FREE = (
 FIXED = {
     "broker.*": "the session with the broker was made with the former one",
     "events.status_topic": "the broker holds the daemon's last will for the former one",
+    "events.*": "the places where events go were made ready at the start",
     "web.*": "the web server was started with the former one",
     "state.*": "everything learned is kept in the former way",
     "groups.*.model.*": "what the group's sensors have learned fits the former model only",

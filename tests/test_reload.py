@@ -35,6 +35,7 @@ def refused(old: str, new: str) -> list[str]:
         ("", "sources: [{topic: 'other/{sensor}', join: 5s}, {preset: tasmota}]"),
         ("", "limits: {sensors: 5, inbox: 10, batch: 1, payload_bytes: 1000}"),
         ("", "events: {topic: 'a/{sensor}', qos: 0, retain: true}\nstate: {every: 5}\nreload: {watch: 0}"),
+        ("", "events: {severity: {critical: 5, at_least: {stuck: critical}}}\nmaintenance: [{groups: [a]}]"),
     ],
 )
 def test_what_loses_no_state_can_change(old: str, new: str) -> None:
@@ -47,6 +48,7 @@ def test_what_loses_no_state_can_change(old: str, new: str) -> None:
         ("broker: {host: elsewhere}", "broker.host"),
         ("broker: {tls: {enabled: true}}", "broker.tls.enabled"),
         ("events: {status_topic: here}", "events.status_topic"),
+        ("events: {files: [{path: x}]}", "events.files"),
         ("state: {path: other.db}", "state.path"),
         ("web: {port: 1}", "web.port"),
         ("groups: {default: {model: {hidden: 8}}}", "groups.default.model.hidden"),
