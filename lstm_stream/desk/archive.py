@@ -41,11 +41,11 @@ class Archive:
             if fresh and self.path.exists():
                 set_aside(self.path, "old")
             self._open()
+        except (sqlite3.OperationalError, OSError) as error:  # locked, or no place for it
+            self._give_up(error)
         except sqlite3.DatabaseError as error:
             log.error("%s: %s; it is set aside, charts begin anew", self.path, error)
             self._begin_anew()
-        except OSError as error:
-            log.error("%s: %s; charts are not kept over a restart", self.path, error)
 
     def _open(self) -> None:
         self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=1.0)
@@ -55,14 +55,16 @@ class Archive:
         self._thread = ThreadPoolExecutor(1, "archive")
 
     def _begin_anew(self) -> None:
+        self.close()
         try:
-            if self._db is not None:
-                self._db.close()
             set_aside(self.path)
             self._open()
         except (OSError, sqlite3.Error) as error:
-            self._db = None
-            log.error("%s: %s; charts are not kept over a restart", self.path, error)
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self.close()
+        log.error("%s: %s; charts are not kept over a restart", self.path, error)
 
     def load(self) -> Iterator[tuple[Key, bytes]]:
         """All that is kept."""

@@ -276,19 +276,19 @@ def test_packed_bytes_tell_their_channels_and_are_a_trace_by_themselves(line: Li
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda data: b"",
+        lambda _: b"",
         lambda data: data[:-1],
         lambda data: data + b"x",
         lambda data: data.replace(b'"version": 1', b'"version": 9'),
         lambda data: data.replace(b'"fine": 1', b'"fine": 99999'),
-        lambda data: b"[]\n",
-        lambda data: b"\xff" * 100,
+        lambda _: b"[]\n",
+        lambda _: b"\xff" * 100,
     ],
 )
 def test_what_is_no_trace_is_refused_and_leaves_no_trace(line: Line, spoil: Any) -> None:
     line.send(("a", START, 1.0))
     (data,) = packed(line).values()
     again = Line()
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         again.recorder.unpack(("g", "a"), spoil(data))
     assert len(again.recorder) == 0
