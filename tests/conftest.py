@@ -214,11 +214,14 @@ class Prometheus(Server):
 
     target: int = 0
     interval: str = "1s"
+    rules: Sequence[Path] = ()
 
     def prepare(self) -> Sequence[str | Path]:
         path = self.folder / "prometheus.yml"
         path.write_text(
-            f"global: {{scrape_interval: {self.interval}, scrape_timeout: {self.interval}}}\n"
+            f"global: {{scrape_interval: {self.interval}, scrape_timeout: {self.interval}, "
+            f"evaluation_interval: {self.interval}}}\n"
+            f"rule_files: {json.dumps([str(path) for path in self.rules])}\n"
             "scrape_configs:\n"
             "  - job_name: lstm_stream\n"
             f"    static_configs: [{{targets: ['{self.host}:{self.target}']}}]\n"
@@ -297,11 +300,12 @@ def mosquitto(mosquitto_factory: Callable[..., Mosquitto]) -> Mosquitto:
 
 @pytest.fixture
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Prometheus]]:
-    """`prometheus(port, interval="1s")`: a real Prometheus that scrapes that port: .query(promql) .wait_for(promql)."""
+    """`prometheus(port, interval="1s", rules=[])`: a real Prometheus: .query(promql) .wait_for(promql)."""
     servers: list[Prometheus] = []
 
-    def make(target: int, interval: str = "1s") -> Prometheus:
-        server = Prometheus(tmp_path_factory.mktemp("prometheus"), target=target, interval=interval)
+    def make(target: int, interval: str = "1s", rules: Sequence[Path] = ()) -> Prometheus:
+        folder = tmp_path_factory.mktemp("prometheus")
+        server = Prometheus(folder, target=target, interval=interval, rules=rules)
         servers.append(server)
         server.start()
         return server

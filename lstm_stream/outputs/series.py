@@ -26,7 +26,7 @@ from lstm_stream.outputs.exposition import header, label, lines, prefixes
 from lstm_stream.outputs.sticky import Sticky
 from lstm_stream.records import Event, Samples, Verdicts
 
-LOOK = 10.0  # s between two choices of who is shown
+LOOK = 10.0  # s between two choices of who is shown, while no new sensors come
 SCORE, ANOMALY = 1, 3  # of OF_SENSORS
 
 OF_CHANNELS = {
@@ -177,6 +177,7 @@ class Series:
         self._tables: dict[tuple[str, tuple[str, ...]], _Table] = {}
         self._silent: set[tuple[str, str]] = set()
         self._looked_at = -np.inf
+        self._new = False  # sensors have come since
         self._counts = (0, 0, 0, 0)
         self._shown = Shown()
 
@@ -201,6 +202,7 @@ class Series:
         new = table.stay[slot] != stay[slot]
         if new.any():
             table.settle(slot[new], stay, self._allowed)
+            self._new = True
         table.write(samples, verdicts)
 
     def hear(self, events: Iterable[Event]) -> None:
@@ -213,8 +215,8 @@ class Series:
 
     def refresh(self, now: float) -> None:
         """Let scrapes see what is known at `now` (s, monotonic)."""
-        if now - self._looked_at >= LOOK:
-            self._looked_at = now
+        if self._new or now - self._looked_at >= LOOK:
+            self._looked_at, self._new = now, False
             self._choose(now)
         self._shown = Shown(tuple(table.copy(self._silent) for table in self._tables.values()), self._counts)
 

@@ -177,7 +177,8 @@ def test_a_slot_that_is_taken_again_between_two_looks_shows_nothing_foreign() ->
     plant.sensors[0], plant.stay[0] = "new", 500
     plant.samples([0], [7.0], anomaly=[True])
     scrape = plant.look(1.0)
-    assert math.isnan(scrape["anomaly_score", "pumps", "a"])
+    assert scrape["anomaly_score", "pumps", "new"] == 7.0
+    assert not [key for key in scrape if "a" in key]
 
 
 def test_a_silence_is_an_anomaly() -> None:

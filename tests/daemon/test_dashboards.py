@@ -1,0 +1,113 @@
+"""Every panel of the dashboards shows something: a real Prometheus scrapes a real daemon that hears real sensors."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paho.mqtt.client as paho
+import pytest
+
+CONFIG = Path(__file__).parents[2] / "config"
+GROUP = {
+    "warmup": 64,
+    "false_alarms": "1 per sensor per hour",
+    "model": {"hidden": 2},
+    "retraining": {"every": 32, "history": 128, "lag": 1, "epochs": 1},
+}
+SENSORS = [f"s{n}" for n in range(4)]
+RATE = 40.0  # samples of each a second
+VALUES = {
+    "$__rate_interval": "5s",
+    "$__range": "1h",
+    "$instance": ".+",
+    "$group": "default",
+    "$sensor": "s0",
+    "$channel": "v",
+}
+
+
+@contextmanager
+def publishing(broker: Any) -> Iterator[None]:
+    """Sensors that speak until the end, one of them out of its mind now and then."""
+    over = threading.Event()
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+
+    def speak() -> None:
+        random = np.random.default_rng(1)
+        for step in range(1_000_000):
+            if over.wait(1 / RATE):
+                return
+            for sensor in SENSORS:
+                jump = 50.0 if sensor == "s1" and step % 200 > 190 else 0.0
+                payload = {"timestamp": int(time.time() * 1000), "v": 20 + jump + random.normal()}
+                client.publish(f"plant/{sensor}", json.dumps(payload))
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    try:
+        yield
+    finally:
+        over.set()
+        speaker.join()
+        client.disconnect()
+        client.loop_stop()
+
+
+def asked() -> dict[str, str]:
+    """What every panel and every variable asks, by where it stands."""
+    queries = {}
+    for path in (CONFIG / "grafana" / "dashboards").glob("*.json"):
+        document = json.loads(path.read_text())
+        for panel in document["panels"]:
+            for target in panel["targets"]:
+                queries[f"{path.stem}: {panel['title']} {target['refId']}"] = target["expr"]
+        for variable in document["templating"]["list"]:
+            found = re.fullmatch(r"label_values\((.*), (\w+)\)", variable.get("definition", ""))
+            if found:
+                queries[f"{path.stem}: ${variable['name']}"] = f"group by ({found[2]}) ({found[1]})"
+    return {where: _substituted(expr) for where, expr in queries.items()}
+
+
+def _substituted(expr: str) -> str:
+    for name, value in VALUES.items():
+        expr = expr.replace(name, value)
+    assert "$" not in expr
+    return expr
+
+
+@pytest.mark.prometheus
+def test_every_panel_has_something_to_show(
+    mosquitto: Any, prometheus: Any, daemon_factory: Any, wait_until: Any
+) -> None:
+    sections = {"groups": {"default": GROUP}, "metrics": {"sensors": {"allow": ["s0"], "top": 2}}}
+    daemon = daemon_factory(mosquitto, **sections)
+    daemon.config["state"]["every"] = "1s"
+    daemon.start()
+    server = prometheus(daemon.port, "250ms", [CONFIG / "recording.yml", CONFIG / "alerts.yml"])
+    with publishing(mosquitto):
+        silent = asked()
+        assert len(silent) > 70
+
+        def all_answer() -> bool:
+            for where, expr in list(silent.items()):
+                if any(math.isfinite(value) for _, value in server.query(expr)):
+                    del silent[where]
+            return not silent
+
+        try:
+            wait_until(all_answer, "every panel", 60.0)
+        except pytest.fail.Exception:
+            pytest.fail(f"these show nothing: {silent}\n{daemon.log}")
+        assert {labels["sensor"] for labels, _ in server.query("lstm_stream_sensor_anomaly")} >= {"s0"}
+    assert daemon.stop() == 0
