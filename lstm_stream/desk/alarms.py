@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import orjson
 
+from lstm_stream.outputs.events import evidence, iso, text
 from lstm_stream.outputs.web import documents as d
 from lstm_stream.outputs.web.queries import AlarmsQuery
 from lstm_stream.records import Command, Event
@@ -28,10 +29,14 @@ class Acknowledged(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Its latest event, told at wall-clock time `at` (unix s); the payload where it is known as it was published."""
+    """Its latest event, told at wall-clock time `at` (unix s), and the one it opened with.
+
+    `payload` is there where it is known as it was published.
+    """
 
     told: Event
     at: float
+    opening: Event
     payload: bytes = b""
     acknowledged: Acknowledged | None = None
 
@@ -54,7 +59,9 @@ class Alarms:
         """An alarm opened or closed."""
         cause = cause_of(event.id)
         known = self._alarms.get(cause)
-        alarm = self._alarms[cause] = Alarm(event, at, payload, known.acknowledged if known else None)
+        opening = known.opening if known and event.state == "closed" else event
+        said = known.acknowledged if known else None
+        alarm = self._alarms[cause] = Alarm(event, at, opening, payload, said)
         while len(self._alarms) > MOST:
             del self._alarms[next(iter(self._alarms))]
         return alarm
@@ -96,35 +103,42 @@ class Alarms:
         return {(alarm.told.group, alarm.told.sensor): alarm for alarm in still}
 
     def of(self, group: str, sensor: str, since: float, until: float) -> list[Event]:
-        """A sensor's alarms within some data time."""
-        events = [alarm.told for alarm in self._all()]
+        """A sensor's alarms within some data time: their latest events, with the reason for which they opened."""
         return [
-            event
-            for event in events
-            if (event.group, event.sensor) == (group, sensor)
+            replace(event, reason=alarm.opening.reason)
+            for alarm in self._all()
+            if (event := alarm.told).sensor == sensor
+            and event.group == group
             and event.opened <= until
             and (event.closed is None or event.closed >= since)
         ]
 
     def listed(self, query: AlarmsQuery) -> list[dict[str, Any]]:
         """The documents of those that were asked for, the latest first."""
-        text = query.search.lower()
+        part = query.search.lower()
         found = [
             alarm
             for alarm in self._all()
             if query.state in ("all", "open" if alarm.is_open else "closed")
             and (query.before is None or alarm.told.opened < query.before)
-            and (not text or mentions(alarm.told, text))
+            and (not part or mentions(alarm.told, part) or part in alarm.opening.reason.lower())
         ]
         found.sort(key=lambda alarm: -alarm.told.opened)
         return [self.document(alarm) for alarm in found[: query.limit]]
 
     def document(self, alarm: Alarm) -> dict[str, Any]:
-        """As it was published, with who acknowledged it."""
+        """Its latest event as published; why it opened, what its channels showed then, who acknowledged it."""
         document: Mapping[str, Any] = orjson.loads(alarm.payload or self._render(alarm.told))
         known = alarm.acknowledged
-        said = {"by": known.by, "at": known.at} if known else None
-        return {"severity": None, **document, "processed_unix": alarm.at, "acknowledged": said}
+        return {
+            "severity": None,
+            **document,
+            "processed": iso(alarm.at),
+            "processed_unix": alarm.at,
+            "why": text(alarm.opening.reason),
+            "channels": evidence(alarm.opening),
+            "acknowledged": {"by": known.by, "at": known.at} if known else None,
+        }
 
     def _all(self) -> list[Alarm]:
         return list(self._alarms.values())
@@ -144,7 +158,6 @@ def cause_of(event_id: str) -> str:
     return cause if dash and state in ("opened", "closed") else event_id
 
 
-def mentions(event: Event, text: str) -> bool:
-    """Whether an alarm's sensor, group or reason has that text in it, in small letters."""
-    parts: Iterable[str] = (event.sensor, event.group, event.reason)
-    return any(text in part.lower() for part in parts)
+def mentions(event: Event, part: str) -> bool:
+    """Whether an event's sensor, group or reason has that in it, in small letters."""
+    return any(part in whole.lower() for whole in (event.sensor, event.group, event.reason))

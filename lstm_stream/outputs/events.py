@@ -82,8 +82,13 @@ def to_document(
         "threshold": event.threshold,
         "generation": event.generation,
         "maintenance": None if maintenance is None else text(maintenance),
-        "channels": {text(name): _channel(evidence) for name, evidence in event.channels.items()},
+        "channels": evidence(event),
     }
+
+
+def evidence(event: Event) -> dict[str, dict[str, float | None]]:
+    """What each channel showed."""
+    return {text(name): _channel(shown) for name, shown in event.channels.items()}
 
 
 def dumps(document: object) -> bytes:

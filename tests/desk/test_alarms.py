@@ -15,7 +15,7 @@ from lstm_stream.desk.alarms import Alarms, restored
 from lstm_stream.desk.orders import Orders, command_of, former
 from lstm_stream.outputs.events import to_json
 from lstm_stream.outputs.web.queries import AlarmsQuery, Order
-from lstm_stream.records import Command, Event, Reply
+from lstm_stream.records import ChannelEvidence, Command, Event, Reply
 
 NOW = 1_795_200_000.0
 
@@ -55,8 +55,18 @@ def test_a_document_is_as_published(alarms: Alarms) -> None:
     payload = to_json(event("a", 100.0), 5.0, "1", maintenance="summer")
     alarms.remember(event("a", 100.0), restored(payload), payload)
     (document,) = alarms.listed(AlarmsQuery(search="a is"))
-    assert document == {**orjson.loads(payload), "acknowledged": None}
+    assert document == {**orjson.loads(payload), "why": "a is odd", "acknowledged": None}
     assert document["maintenance"] == "summer"
+
+
+def test_one_that_ended_still_tells_why_it_began(alarms: Alarms) -> None:
+    showed = {"v": ChannelEvidence(4.1, 1.0, 0.5, 1.5, 1.0)}
+    alarms.remember(replace(event("p", 400.0), reason="p is 4.1 too high", channels=showed), NOW)
+    alarms.remember(replace(event("p", 400.0, 500.0), reason="back to normal"), NOW)
+    (document,) = alarms.listed(AlarmsQuery(search="too high"))
+    assert (document["state"], document["reason"], document["why"]) == ("closed", "back to normal", "p is 4.1 too high")
+    assert document["channels"]["v"]["actual"] == 4.1
+    assert alarms.of("pumps", "p", 0.0, 1e9)[0].reason == "p is 4.1 too high"
 
 
 def test_counts_are_of_now_and_of_the_last_day(alarms: Alarms) -> None:

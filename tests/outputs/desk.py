@@ -15,6 +15,7 @@ ALARM: dict[str, Any] = {
     "state": "opened",
     "view": "level",
     "reason": "bearing is 4.1 too high",
+    "why": "bearing is 4.1 too high",
     "opened_unix": 1795243666.0,
     "closed_unix": None,
     "severity": "warning",

@@ -20,8 +20,12 @@ Alarm = Annotated[
     WithJsonSchema(
         {
             "type": "object",
-            "description": "An event as it is published (docs: events), with the severity and who acknowledged it.",
-            "required": ["id", "sensor", "group", "state", "view", "reason", "opened_unix", "severity", "acknowledged"],
+            "description": "An alarm's latest event as it is published (docs/events.md); `why` and `channels` are of "
+            "its opening.",
+            "required": [
+                *("id", "sensor", "group", "state", "view", "reason", "why"),
+                *("opened_unix", "severity", "channels", "acknowledged"),
+            ],
             "properties": {
                 "id": {"type": "string"},
                 "sensor": {"type": "string"},
@@ -29,6 +33,7 @@ Alarm = Annotated[
                 "state": {"enum": ["opened", "closed"]},
                 "view": {"type": "string"},
                 "reason": {"type": "string"},
+                "why": {"type": "string", "description": "Why it opened: the reason, while it is open."},
                 "opened_unix": {"type": ["number", "null"]},
                 "closed_unix": {"type": ["number", "null"]},
                 "score": {"type": ["number", "null"]},

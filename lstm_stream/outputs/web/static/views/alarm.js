@@ -28,7 +28,7 @@ export function alarmCard(alarm, values, { whole = false } = {}) {
       h("h3", {}, h("a", { href: toSensor(alarm, around(alarm)) }, short(alarm.sensor)), h("small", {}, alarm.group)),
       h("p", { class: "when" }, severity(alarm.severity), lasting(alarm)),
     ),
-    h("p", { class: "reason" }, alarm.reason),
+    h("p", { class: "reason" }, alarm.why ?? alarm.reason),
     channels.length > 0 && evidence(channels.slice(0, whole ? Infinity : CHANNELS), channels.length),
     h(
       "footer",
@@ -82,7 +82,7 @@ export function alarmLine(alarm, { named = true } = {}) {
     { key: cause(alarm) },
     h("a", { class: "name", href: toAlarm(alarm) }, named ? short(alarm.sensor) : VIEWS[alarm.view] || alarm.view),
     named && h("span", { class: "wide dim" }, alarm.group),
-    h("span", { class: "said", title: alarm.reason }, named && `${VIEWS[alarm.view] || alarm.view}: `, alarm.reason),
+    h("span", { class: "said", title: alarm.why ?? alarm.reason }, named && `${VIEWS[alarm.view] || alarm.view}: `, alarm.why ?? alarm.reason),
     h("span", { class: "figure" }, at(alarm.opened_unix), h("span", { class: "dim" }, ` · ${duration((alarm.closed_unix ?? now()) - alarm.opened_unix)}`)),
   );
 }
