@@ -38,7 +38,7 @@ def test_first_sentence_says_which_machines_misbehave_since_when(site: Callable,
         page.evaluate("(t) => new Date(t * 1000).toISOString().slice(11, 16)", one["opened_unix"])
         for one in fleet.alarms[:2]
     ]
-    assert re.fullmatch(rf"2 machines misbehave: pump-5 since .*{since[1]}, pump-2 since .*{since[0]}\.", heading(page))
+    assert re.fullmatch(rf"2 machines misbehave: pump-2 since .*{since[0]}, pump-5 since .*{since[1]}\.", heading(page))
     card = page.get_by_role("article", name="Alarm of pump-2")
     assert fleet.alarms[0]["reason"] in card.inner_text()
     assert "4.1 expected 1.5 (1.1 to 1.9)" in card.inner_text()

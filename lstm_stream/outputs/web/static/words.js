@@ -1,7 +1,7 @@
 // What is the matter, in plain words: the sentence on top, and names for states, views, reasons and results.
 import { h } from "./dom.js";
 import { clock, integer, plural } from "./format.js";
-import { toSensor } from "./links.js";
+import { link, toSensor } from "./links.js";
 
 export const STATES = { alarmed: "in alarm", silent: "silent", warming: "warming up", watching: "as usual" };
 
@@ -47,34 +47,49 @@ export const REJECTIONS = {
 };
 
 const SHOWN = 3; // machines named in the sentence
+const RANKS = ["critical", "warning", "info"];
+const CAUSES = ["line", "broker", "subscription", "samples"]; // each explains those that follow
 
-/** {tone: good|learn|alarm|broken, text, more} of the overview document and the open alarms: text and nodes. */
+/** The gravest first: what nobody has acknowledged, then by severity, then the latest. */
+export function ranked(alarms) {
+  const weight = (alarm) => (alarm.acknowledged ? 10 : 0) + (RANKS.indexOf(alarm.severity) + RANKS.length + 1) % (RANKS.length + 1);
+  return [...alarms].sort((a, b) => weight(a) - weight(b) || b.opened_unix - a.opened_unix);
+}
+
+/** {tone: good|learn|alarm|broken, text, more} of the overview document and the open alarms, ranked: text and nodes. */
 export function sentence(overview, alarms) {
   const failing = Object.entries(overview.checks).filter(([, text]) => text !== "ok");
   const { warming = 0, watching = 0, silent = 0, alarmed = 0 } = overview.sensors;
   const total = warming + watching + silent + alarmed;
-  if (!overview.ready && failing.length)
-    return { tone: "broken", text: `Not working: ${failing.map(said).join("; ")}.`, more: besides(alarms) };
+  const awaited = !overview.messages.total && failing.every(([name]) => name === "samples");
+  if (!overview.ready && failing.length && !awaited) return broken(failing, alarms);
+  const more = failing.length && !awaited ? [failing.map(said).join("; "), ". ", learning(warming)] : learning(warming);
   if (alarms.length) return misbehaving(alarms, watching, total);
   if (!total) return { tone: "learn", text: "Waiting for the first message.", more: waiting(overview) };
-  if (silent) return { tone: "alarm", text: `${plural(silent, "sensor is", "sensors are")} silent.`, more: learning(warming) };
+  if (silent) return { tone: "alarm", text: `${plural(silent, "sensor is", "sensors are")} silent.`, more };
   if (!watching) return { tone: "learn", text: `Learning what is normal for ${plural(warming, "sensor")}.`, more: "Alarms begin when each has shown enough of its normal life." };
   const text = watching === 1 ? "The one sensor behaves as usual." : `All ${integer(watching)} sensors behave as usual.`;
-  return { tone: "good", text, more: learning(warming) };
+  return { tone: "good", text, more };
 }
 
-const said = ([name, text]) => (text.toLowerCase().includes(name.toLowerCase()) ? text : `${name}: ${text}`).replace(/\.$/, "");
+const said = ([name, text]) => `${name}: ${text}`.replace(/\.$/, "");
 const learning = (count) => (count ? `${plural(count, "more is", "more are")} still warming up.` : "");
-const besides = (alarms) => (alarms.length ? `${plural(alarms.length, "alarm")} open beside that.` : "");
+
+function broken(failing, alarms) {
+  const order = ([name]) => (CAUSES.indexOf(name) + CAUSES.length + 1) % (CAUSES.length + 1);
+  const [first] = [...failing].sort((a, b) => order(a) - order(b));
+  const beside = alarms.length ? `${plural(alarms.length, "alarm")} open beside that. ` : "";
+  return { tone: "broken", text: `Not working: ${said(first)}.`, more: [beside, h("a", { href: link("diagnosis") }, "What is checked, and what would help")] };
+}
 
 function waiting(overview) {
   const { connected, address } = overview.broker;
-  return connected ? `Connected to ${address}; nothing has been scored yet.` : "";
+  return connected ? `Connected to ${address}; nothing has come yet.` : "";
 }
 
 function misbehaving(alarms, watching, total) {
   const machines = new Map();
-  for (const alarm of [...alarms].sort((a, b) => a.opened_unix - b.opened_unix))
+  for (const alarm of alarms)
     if (!machines.has(`${alarm.group}\n${alarm.sensor}`)) machines.set(`${alarm.group}\n${alarm.sensor}`, alarm);
   const list = [...machines.values()];
   const named = list.slice(0, SHOWN);
@@ -83,7 +98,8 @@ function misbehaving(alarms, watching, total) {
     `${plural(list.length, "machine misbehaves", "machines misbehave")}: `,
     named.map((alarm, k) => [
       h("a", { class: "whole", href: toSensor(alarm) }, short(alarm.sensor)),
-      h("span", { class: "whole" }, `\u00a0since ${clock(alarm.opened_unix)}${k < named.length - 1 ? "," : rest ? "" : "."}`),
+      " ",
+      h("span", { class: "whole" }, `since ${clock(alarm.opened_unix)}${k < named.length - 1 ? "," : rest ? "" : "."}`),
       " ",
     ]),
     rest ? `and ${integer(rest)} more.` : "",

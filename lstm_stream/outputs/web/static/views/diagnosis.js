@@ -29,7 +29,7 @@ function page(overview, { problems, commands }) {
     h(
       "div",
       { class: "columns", key: "columns" },
-      section("Checks", checks(overview.checks), "tall"),
+      section("Checks", checklist(overview.checks), "tall"),
       section("Sensors' clocks", clocks.length ? offsets(clocks) : nothing("No sensor's clock is off by much.")),
       section("Topics that no source takes", unmatched.length ? topics(unmatched) : nothing("Every topic that comes is taken.")),
       section("Rejected", rejections.length ? rejected(rejections) : nothing("Everything was understood and accepted."), "full"),
@@ -41,7 +41,8 @@ function page(overview, { problems, commands }) {
 const section = (name, content, kind = "") => h("section", { class: kind, key: name }, h("h2", {}, name), content);
 const nothing = (text) => h("p", { class: "panel empty good" }, text);
 
-function checks(all) {
+/** What is checked, and what is wrong with it. */
+export function checklist(all) {
   const rows = Object.entries(all).map(([name, text]) =>
     h("li", { key: name, class: text === "ok" ? "passed" : "failed" }, h("i", { "aria-hidden": "true" }), h("b", {}, name), h("span", {}, text)),
   );

@@ -4,35 +4,43 @@ import { h, paint } from "../dom.js";
 import { age, at, integer, number, plural } from "../format.js";
 import { link, toSensor } from "../links.js";
 import { area, pill, proportions, spark } from "../marks.js";
-import { STATES, sentence, short } from "../words.js";
+import { STATES, ranked, sentence, short } from "../words.js";
 import { alarmCard, alarmLine } from "./alarm.js";
+import { checklist } from "./diagnosis.js";
 
 const OPEN = 200; // alarms asked for
-const CARDS = 12; // of them shown
+const CARDS = 6; // of them shown with all that speaks for them
+const LINES = 12; // and in a line each
 const MAP = 500; // sensors in the picture of the fleet
 const NEAR = 6;
+const CLOSED = 6;
 const BROAD = "Alarm budget"; // the tile that takes the whole width of a phone
 const REFRESH = 10_000; // ms, of what no event brings
 
 export function show(root, _route, { live, on }) {
-  const seen = { open: null, closed: [], sensors: { total: 0, items: [] } };
+  const seen = { open: null, closed: [], sensors: { total: null, items: [] } };
   const draw = () => live.overview && seen.open && paint(root, page(live.overview, seen));
   const follow = () => {
     draw();
     if (seen.open && Math.min(OPEN, live.overview.alarms.open) !== seen.open.length) load();
   };
-  const load = async () => {
-    const ask = [get("alarms", { state: "open", limit: OPEN }), get("alarms", { state: "closed", limit: 6 })];
-    const [open, closed, sensors] = await Promise.all([...ask, get("sensors", { sort: "score", order: "desc", limit: MAP })]);
-    Object.assign(seen, { open: open.items, closed: closed.items, sensors });
+  const fetched = async (path, query, keep) => {
+    keep(await get(path, query));
     draw();
   };
+  const load = () =>
+    Promise.all([
+      fetched("alarms", { state: "open", limit: OPEN }, ({ items }) => (seen.open = items)),
+      fetched("alarms", { state: "closed", limit: CLOSED }, ({ items }) => (seen.closed = items)),
+      fetched("sensors", { sort: "score", order: "desc", limit: MAP }, (sensors) => (seen.sensors = sensors)),
+    ]);
   const stop = [on("overview", follow), on("alarm", load), on("command", load)];
   return { title: "Overview", load, every: REFRESH, close: () => stop.forEach((one) => one()) };
 }
 
 function page(overview, { open, closed, sensors }) {
-  const { tone, text, more } = sentence(overview, open);
+  const alarmed = ranked(open);
+  const { tone, text, more } = sentence(overview, alarmed);
   return [
     h(
       "section",
@@ -43,16 +51,16 @@ function page(overview, { open, closed, sensors }) {
     h(
       "div",
       { class: "halves", key: "halves" },
-      alarms(open, sensors.items),
+      urgent(alarmed, sensors.items),
       h("aside", { class: "tiles", "aria-label": "Figures", key: "tiles" }, tiles(overview)),
-      h("div", { class: "rest", key: "rest" }, fleet(sensors), nearest(sensors.items), recent(closed)),
+      h("div", { class: "rest", key: "rest" }, fleet(sensors), nearest(sensors.items), recent(closed), sensors.total === 0 && firstSteps(overview)),
     ),
   ];
 }
 
 const summary = ({ messages, samples }) => `${integer(messages.total)} messages and ${integer(samples.total)} samples so far.`;
 
-function alarms(open, sensors) {
+function urgent(open, sensors) {
   if (!open.length) return null;
   const sparks = new Map(sensors.map((sensor) => [`${sensor.group}\n${sensor.sensor}`, sensor.spark]));
   const rest = open.length - CARDS;
@@ -61,7 +69,18 @@ function alarms(open, sensors) {
     { class: "urgent", key: "open", "aria-labelledby": "open" },
     h("h2", { id: "open" }, "Open alarms"),
     h("div", { class: "cards" }, open.slice(0, CARDS).map((alarm) => alarmCard(alarm, sparks.get(`${alarm.group}\n${alarm.sensor}`)))),
-    rest > 0 && h("p", {}, h("a", { href: link("alarms", [], { state: "open" }) }, `and ${integer(rest)} more`)),
+    rest > 0 && h("ul", { class: "panel lines further" }, open.slice(CARDS, CARDS + LINES).map((alarm) => alarmLine(alarm))),
+    rest > LINES && h("p", { class: "more" }, h("a", { href: link("alarms", [], { state: "open" }) }, `and ${integer(rest - LINES)} more`)),
+  );
+}
+
+function firstSteps({ checks }) {
+  return h(
+    "section",
+    { key: "steps", "aria-labelledby": "steps" },
+    h("h2", { id: "steps" }, "On the way to the first sample"),
+    checklist(checks),
+    h("p", { class: "more" }, h("a", { href: link("diagnosis") }, "Topics that no source takes, and what was rejected")),
   );
 }
 
@@ -144,7 +163,7 @@ function tiles(overview) {
     tile("Messages a second", number(messages.per_s, 3), area(rates.messages, "messages a second in the last ten minutes"), lost(messages)),
     tile("Sensors", integer(total), proportions(sensors), states(sensors)),
     tile("Alarms", integer(overview.alarms.open), h("p", {}, `${integer(overview.alarms.unacknowledged)} not acknowledged, ${integer(overview.alarms.opened_day)} opened in 24 h`)),
-    tile(BROAD, null, budgets(overview.budget)),
+    overview.budget.length > 0 && tile(BROAD, null, budgets(overview.budget)),
     tile("Learning", null, training(retraining)),
     tile("Broker", null, h("p", { class: trouble ? "bad" : "" }, broker.problem || (broker.connected ? (broker.subscribed ? "connected and subscribed" : "connected, not subscribed") : "not connected")), h("p", { class: "address" }, broker.address)),
     tile("Running since", null, h("p", {}, at(overview.started))),

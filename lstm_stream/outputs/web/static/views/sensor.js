@@ -9,7 +9,7 @@ import { against, gauge, pill } from "../marks.js";
 import { alarmCard, alarmLine } from "./alarm.js";
 import { generations } from "./models.js";
 
-const RANGES = { "1h": ["1 h", 3600], "6h": ["6 h", 21_600], "1d": ["1 day", 86_400], "7d": ["7 days", 604_800], all: ["All", Infinity] };
+const RANGES = { "1h": ["1 h", 3600], "6h": ["6 h", 21_600], "1d": ["1 d", 86_400], "7d": ["7 d", 604_800], all: ["All", Infinity] };
 const REFRESH = 3_000; // ms
 const MODELS = 6; // of the latest rounds of training; all of them are in the view of models
 const STEP = 0.25; // of the range, by a key
@@ -54,8 +54,8 @@ export function show(root, route, { on }) {
     chart(true).catch(() => {});
   }
 
-  // Arrows move, + and - zoom, 0 goes back to the range that was chosen.
-  function steer(event) {
+  // Arrows move, + and - zoom, 0 goes back to the range that was chosen. Whether the key means anything.
+  function steer(key) {
     const [first, last] = seen.zoom || extentOf(seen).map((one, k) => (Number.isFinite(one) ? one : (charts?.range[k] ?? one)));
     const length = last - first;
     const moves = {
@@ -65,9 +65,8 @@ export function show(root, route, { on }) {
       "-": [first - length / 2, last + length / 2],
       0: null,
     };
-    if (!(event.key in moves) || event.ctrlKey || event.metaKey) return;
-    event.preventDefault();
-    choose({ zoom: moves[event.key] });
+    if (key in moves) choose({ zoom: moves[key] });
+    return key in moves;
   }
 
   const draw = () => paint(root, page(seen, choose, steer));
@@ -109,9 +108,9 @@ function page(seen, choose, steer) {
     h(
       "section",
       { class: "panel drawn", key: "charts", "aria-label": "Charts" },
-      ranges(seen, choose),
+      ranges(seen, choose, steer),
       !item.recorded && h("p", { class: "empty" }, "The samples of this sensor are not kept for charts: web.recorded says of how many they are."),
-      h("div", { tabindex: "0", role: "group", "aria-label": "Charts: arrow keys move, plus and minus zoom, 0 goes back", onkeydown: steer, hidden: !item.recorded }, h("div", { class: "charts", "data-keep": true })),
+      h("div", { tabindex: "0", role: "group", "aria-label": "Charts: arrow keys move, plus and minus zoom, 0 goes back", onkeydown: (event) => pressed(event, steer), hidden: !item.recorded }, h("div", { class: "charts", "data-keep": true })),
       legend(),
     ),
     h(
@@ -151,15 +150,21 @@ function facts(item) {
   return h("dl", { class: "facts", key: "facts" }, list.map(([name, value]) => h("div", { key: name }, h("dt", {}, name), h("dd", {}, value))));
 }
 
-function ranges({ range, zoom }, choose) {
+function pressed(event, steer) {
+  if (!event.ctrlKey && !event.metaKey && !event.altKey && steer(event.key)) event.preventDefault();
+}
+
+const STEPS = [["ArrowLeft", "‹", "Earlier"], ["ArrowRight", "›", "Later"], ["-", "−", "Zoom out"], ["+", "+", "Zoom in"]];
+
+function ranges({ range, zoom }, choose, steer) {
   return h(
     "div",
     { class: "ranges", role: "group", "aria-label": "Time range" },
     Object.entries(RANGES).map(([key, [name]]) =>
       h("button", { type: "button", "aria-pressed": String(!zoom && key === range), onclick: () => choose({ range: key, zoom: null }), key }, name),
     ),
-    zoom && h("span", { class: "zoomed" }, `${clock(zoom[0])} – ${clock(zoom[1])}`, h("button", { type: "button", onclick: () => choose({ zoom: null }) }, "Reset zoom")),
-    !zoom && h("span", { class: "tip dim" }, "drag to zoom"),
+    zoom && h("span", { class: "zoomed", key: "zoomed" }, `${clock(zoom[0])} – ${clock(zoom[1])}`, h("button", { type: "button", onclick: () => choose({ zoom: null }) }, "Reset zoom")),
+    h("span", { class: "steps" }, STEPS.map(([key, sign, name]) => h("button", { type: "button", "aria-label": name, title: name, onclick: () => steer(key) }, sign))),
   );
 }
 
