@@ -34,7 +34,7 @@ from lstm_stream.ingest.mqtt import Session
 from lstm_stream.ingest.silent import BrokerLosses
 from lstm_stream.outputs.delivery import Delivery
 from lstm_stream.outputs.health import Health
-from lstm_stream.outputs.metrics import Intake, Metrics
+from lstm_stream.outputs.metrics import Intake, Metrics, Outgoing
 from lstm_stream.outputs.outbox import Outbox
 from lstm_stream.outputs.recorder import Recorder
 from lstm_stream.outputs.series import Series
@@ -143,6 +143,8 @@ class App:
         """
         self.metrics.watch(self._intake)
         self.metrics.watch_health(self.health)
+        self.metrics.sinks(self._delivery.names)
+        self.metrics.watch_outbox(lambda: Outgoing(self._outbox.waiting(), self._outbox.dropped))
         self.metrics.watch_journal(self._vault.written)
         if self._series:
             self.metrics.watch_series(self._series.render)
@@ -280,7 +282,14 @@ class App:
 
     def command(self, command: Command) -> Future[Reply]:
         """Let the line obey. From any thread."""
-        return self._service.command(command)
+        answer = self._service.command(command)
+        answer.add_done_callback(partial(self._count, command))
+        return answer
+
+    def _count(self, command: Command, answer: Future[Reply]) -> None:
+        """Here, not where the fleet obeys: what a start repeats is no new command."""
+        if not answer.cancelled() and answer.exception() is None:
+            self.metrics.command(command.verb, answer.result().ok)
 
     def _obey(self, command: Command) -> Reply:
         reply = self._fleet.apply(command)
@@ -345,7 +354,7 @@ class App:
             self._alarms,
             self._orders,
             self._service.ask,
-            self._service.command,
+            self.command,
             self.health,
             self._broker_state,
             lambda: sum(self._drops().values()),

@@ -1,8 +1,7 @@
-"""What the line does, told to those who watch: metrics, log, counts for the health checks and the overview."""
+"""What the line does, told to those who watch: metrics, counts for the health checks and the overview."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -16,8 +15,6 @@ from lstm_stream.outputs.metrics import Metrics
 from lstm_stream.outputs.series import Series
 from lstm_stream.records import Adoption, Chunk, Decoded, Event
 from lstm_stream.service import Turn
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -36,7 +33,7 @@ class Tally:
 
 
 class Reporter:
-    """An observer of the service that feeds `metrics`, `series` where there are some, the log and a `Tally`."""
+    """An observer of the service that feeds `metrics`, `series` where there are some, and a `Tally`."""
 
     def __init__(self, metrics: Metrics, sensors_limit: int, series: Series | None = None) -> None:
         self._metrics = metrics
@@ -56,7 +53,7 @@ class Reporter:
             t.unscored_since = time.monotonic()
         self._measure(turn, now)
         for event in turn.outcome.events:
-            self._announce(event)
+            self._note(event)
 
     def _measure(self, turn: Turn, now: float) -> None:
         m = self._metrics
@@ -74,13 +71,12 @@ class Reporter:
         if self._series is not None:
             _show(self._series, turn.outcome)
 
-    def _announce(self, event: Event) -> None:
+    def _note(self, event: Event) -> None:
         cause = event.id.rpartition("-")[0]
         if event.state == "opened":
             self.tally.alarms[cause] = event
         else:
             self.tally.alarms.pop(cause, None)
-        log.info("alarm %s: %s (%s, %s): %s", event.state, event.sensor, event.group, event.view, event.reason)
 
     def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Adoption]) -> None:
         """Take over the counts and what became of the retraining rounds."""

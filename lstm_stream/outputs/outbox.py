@@ -64,6 +64,11 @@ class Outbox:
         """Letters that wait for the sink that has most."""
         return max(map(len, self._waiting.values()), default=0)
 
+    def waiting(self) -> dict[str, int]:
+        """How many letters wait for each sink."""
+        with self._changed:
+            return {sink: len(letters) for sink, letters in self._waiting.items()}
+
     def restore(self, sink: str, letters: Iterable[Letter], seq: int) -> None:
         """Take up what the shelf kept for a sink, and number on after `seq`."""
         with self._changed:
