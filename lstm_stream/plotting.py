@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +37,11 @@ def _plot(args: argparse.Namespace, config: Config) -> str:
     check_target(config.state.path or Path(), str(target))
     group, document = _series(args, config)
     try:
-        track = track_of(group, args.sensor, document)
+        track = track_of(group, args.sensor, document, args.since)
     except (KeyError, TypeError, ValueError) as error:
         raise StateVerbError(f"the daemon answers in another way than this version knows: {error!r}") from None
     if not len(track.time):
-        raise UnusableError(
-            f"nothing is recorded of {args.sensor!r} in that time; see web.recorded, or a longer --since"
-        )
+        raise UnusableError(f"nothing is recorded of {args.sensor!r}; web.recorded is the number of sensors recorded")
     plot.draw(target, f"{args.sensor} ({group})", [track], None)
     alarms = sum(event.state == "opened" for event in track.events)
     return f"{target}: {len(track.time)} points, {alarms} alarm{'s' * (alarms != 1)}"
@@ -52,17 +49,16 @@ def _plot(args: argparse.Namespace, config: Config) -> str:
 
 def _series(args: argparse.Namespace, config: Config) -> tuple[str, dict[str, Any]]:
     """The sensor's group, and what is recorded of it."""
-    since = time.time() - args.since if args.since is not None else 0.0
     if not args.url:
         try:
             with Stopped(config) as file:
                 group = file.group_of(args.sensor, args.group or "")
-                return group, file.series(args.sensor, group, since)
+                return group, file.series(args.sensor, group)
         except LockedError:
             pass
     daemon = Running(args.url or address(config), args.user, args.cacert)
     group = daemon.group_of(args.sensor, args.group or "")
-    return group, daemon.series(args.sensor, group, since)
+    return group, daemon.series(args.sensor, group)
 
 
 def _file_name(sensor: str) -> str:

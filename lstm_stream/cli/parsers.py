@@ -151,7 +151,9 @@ def add_plot(verbs: Verbs[argparse.ArgumentParser]) -> None:
         parents=[web_side()],
     )
     parser.add_argument("sensor", metavar="SENSOR", help="its name")
-    parser.add_argument("--since", metavar="AGO", type=duration, help="how far back, such as 2d (default: all)")
+    parser.add_argument(
+        "--since", metavar="AGO", type=duration, help="how far back from its latest sample, such as 2d (default: all)"
+    )
     parser.add_argument("-o", "--out", metavar="FILE", help="a .png, .svg or .pdf (default: SENSOR.png)")
 
 

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_stream.outputs.tracks import Channel, Track
+from lstm_stream.outputs.tracks import Channel, Track, cut
 from lstm_stream.records import Event
 
 F8 = NDArray[np.float64]
 
 
-def track_of(group: str, sensor: str, document: Mapping[str, Any]) -> Track:
-    """The `series` of a sensor. Of a time that is kept coarsely, both the lowest and the highest values are drawn.
+def track_of(group: str, sensor: str, document: Mapping[str, Any], latest: float | None = None) -> Track:
+    """The `series` of a sensor, or its `latest` seconds.
+
+    Of a time that is kept coarsely, both the lowest and the highest values are drawn.
 
     Raises KeyError, TypeError or ValueError where the document is something else.
     """
@@ -33,9 +35,12 @@ def track_of(group: str, sensor: str, document: Mapping[str, Any]) -> Track:
         for name, values in document["channels"].items()
     ]
     bar = np.where(np.isnan(threshold), np.inf, threshold)
-    events = [event for one in document["alarms"] for event in _events(group, sensor, one, time, score)]
+    first_at = at[-1] - latest if latest is not None and len(at) else at.min(initial=np.inf)
+    shown = [one for one in document["alarms"] if one["closed"] is None or one["closed"] >= first_at]
+    events = [event for one in shown for event in _events(group, sensor, one, time, score)]
     adopted = [one["time"] for one in document["retrainings"] if one["result"] in ("adopted", "rollback")]
-    return Track(sensor, at, channels, np.nan_to_num(score)[each], bar[each], events, adopted)
+    track = Track(sensor, at, channels, np.nan_to_num(score)[each], bar[each], events, adopted)
+    return cut(track, first_at, np.nextafter(at[-1], np.inf)) if len(at) else track
 
 
 def _events(group: str, sensor: str, alarm: Mapping[str, Any], time: F8, score: F8) -> list[Event]:

@@ -25,7 +25,7 @@ def waiting(state: Path) -> int:
     return sum(len(item) if isinstance(item, Chunk) else 1 for items in messages for item in items)
 
 
-def recorded(state: Path, group: str, sensor: str, since: float) -> dict[str, Any]:
+def recorded(state: Path, group: str, sensor: str) -> dict[str, Any]:
     """The `series` of the API. Raises OSError or ValueError where it cannot be read."""
     trace = archive.trace(state, group, sensor)
     document: dict[str, Any] = {
@@ -38,7 +38,6 @@ def recorded(state: Path, group: str, sensor: str, since: float) -> dict[str, An
     }
     if trace is None:
         return {**document, "step": BUCKET, "fine_since": None}
-    trace = trace.within(since, None)
     parts = ("value", "expected", "lower", "upper")
     return {
         "time": trace.time,
@@ -48,15 +47,15 @@ def recorded(state: Path, group: str, sensor: str, since: float) -> dict[str, An
             name: {"low": trace.low[:, k], **{part: trace.values[:, k, j] for j, part in enumerate(parts)}}
             for k, name in enumerate(trace.channels)
         },
-        "alarms": _alarms(state, group, sensor, since),
+        "alarms": _alarms(state, group, sensor),
         "retrainings": [],
         "step": BUCKET,
         "fine_since": trace.fine_since,
     }
 
 
-def _alarms(state: Path, group: str, sensor: str, since: float) -> list[dict[str, Any]]:
-    """The alarms of a sensor that were open after a time."""
+def _alarms(state: Path, group: str, sensor: str) -> list[dict[str, Any]]:
+    """The alarms of a sensor, oldest first."""
     found: dict[tuple[str, float], dict[str, Any]] = {}
     with _book(state) as book:
         for letter in book.events() if book is not None else ():
@@ -64,7 +63,7 @@ def _alarms(state: Path, group: str, sensor: str, since: float) -> list[dict[str
             if (event.group, event.sensor) == (group, sensor):
                 first = {"id": event.id, "opened": event.opened, "view": event.view, "reason": event.reason}
                 found.setdefault((event.view, event.opened), first)["closed"] = event.closed
-    return [alarm for alarm in found.values() if alarm["closed"] is None or alarm["closed"] >= since]
+    return list(found.values())
 
 
 def generations(state: Path, group: str, sensor: str, current: int) -> list[dict[str, Any]]:

@@ -66,9 +66,9 @@ class Running:
         where = {"group": self.group_of(name, group), "sensor": name}
         return {**self._get("sensor", **where), "generations": self._get("models", **where)["generations"]}
 
-    def series(self, name: str, group: str, since: float) -> dict[str, Any]:
-        """A sensor's recorded samples from a time on (unix s)."""
-        return self._get("series", group=group, sensor=name, since=since)
+    def series(self, name: str, group: str) -> dict[str, Any]:
+        """A sensor's recorded samples."""
+        return self._get("series", group=group, sensor=name)
 
     def obey(self, verb: str, group: str, sensor: str, argument: str, comment: str) -> dict[str, Any]:
         """Give a command: {ok, text, id}."""

@@ -117,10 +117,10 @@ class Stopped:
                 raise StateVerbError(f"there is no sensor {name!r}{where}; `lstm-stream state list` shows all")
         return list(found.values())
 
-    def series(self, name: str, group: str, since: float) -> dict[str, Any]:
-        """A sensor's recorded samples from a data time on (unix s), with its alarms, as the API tells them."""
+    def series(self, name: str, group: str) -> dict[str, Any]:
+        """A sensor's recorded samples, with its alarms, as the API tells them."""
         try:
-            return recorded(self._store.path, group, name, since)
+            return recorded(self._store.path, group, name)
         except FileNotFoundError:
             raise StateVerbError(f"nothing is recorded beside {self._store.path}; see web.recorded") from None
         except ValueError as error:
