@@ -10,9 +10,10 @@ import logging
 import re
 import sys
 from datetime import datetime, timezone
-from typing import TextIO
+from typing import Any, TextIO
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# What would forge lines, colours or the direction of text, and halves of surrogate pairs, which nothing can print.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def setup(level: str = "info", form: str = "text", stream: TextIO | None = None) -> None:
@@ -30,8 +31,11 @@ class _Text(logging.Formatter):
     """`2026-11-21T06:28:49.123Z info lstm_stream.app: starting`."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        message = _CONTROL.sub(lambda control: repr(control[0])[1:-1], record.message)  # topics are not trusted
-        return f"{_time(record)} {record.levelname.lower()} {record.name}: {message}"
+        return f"{_time(record)} {record.levelname.lower()} {record.name}: {_harmless(record.message)}"
+
+    def formatException(self, exc_info: Any) -> str:  # noqa: N802
+        """Indented: no line of it looks like one of ours, whatever the text of the error says."""
+        return "\n".join("  " + _harmless(line) for line in super().formatException(exc_info).splitlines())
 
 
 class _Json(logging.Formatter):
@@ -47,6 +51,11 @@ class _Json(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)
+
+
+def _harmless(text: str) -> str:
+    """Topics and names are not trusted."""
+    return _CONTROL.sub(lambda control: repr(control[0])[1:-1], text)
 
 
 def _time(record: logging.LogRecord) -> str:
