@@ -69,6 +69,18 @@ def _upkeep(board: Board) -> None:
     board.add(6, lines("Log", log, bars=True, stacked=True))
 
     board.row(8)
+    refused = "sum by (reason) (increase(lstm_stream_mqtt_connect_failures_total{HERE}[RATE])) or on() vector(0)"
+    board.add(6, lines("Attempts that led to no connection", ask(refused, "{{reason}}"), bars=True))
+    dropped = ask("sum(increase(lstm_stream_broker_messages_dropped_total{HERE}[RATE])) or on() vector(0)", "dropped")
+    board.add(6, lines("What the broker says it lost", dropped, bars=True, about="Of any of its clients."))
+    durable = ask("min by (instance) (lstm_stream_durable{HERE})", "{{instance}}")
+    words = {"0": ("at risk", BAD), "1": ("safe", GOOD)}
+    about = "Safe: a crash loses no more than state.durability allows."
+    board.add(6, states("What has been taken in", durable, words=words, about=about))
+    size = ask("sum by (instance) (lstm_stream_journal_bytes{HERE})", "{{instance}}")
+    board.add(6, lines("Journal", size, unit="bytes", about="What a start would repeat."))
+
+    board.row(8)
     took = quantiles("lstm_stream_checkpoint_duration_seconds", "1h")
     board.add(8, lines("Time to save the state", *took, unit="s", about="Over the last hour."))
     saved = ask("time() - max(lstm_stream_checkpoint_last_success_timestamp_seconds{HERE})", "ago")

@@ -7,6 +7,7 @@ import math
 import re
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,6 +87,15 @@ def _substituted(expr: str) -> str:
     return expr
 
 
+def tell(port: int, order: dict[str, str]) -> dict[str, Any]:
+    """What the daemon answers to a command."""
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1/commands", json.dumps(order).encode(), headers)
+    with urllib.request.urlopen(request, timeout=20) as response:
+        reply: dict[str, Any] = json.load(response)
+    return reply
+
+
 @pytest.mark.prometheus
 def test_every_panel_has_something_to_show(
     mosquitto: Any, prometheus: Any, daemon_factory: Any, wait_until: Any
@@ -94,6 +104,7 @@ def test_every_panel_has_something_to_show(
     daemon = daemon_factory(mosquitto, **sections)
     daemon.config["state"]["every"] = "1s"
     daemon.start()
+    wait_until(lambda: daemon.get("/-/healthy")[0] == 200, "the daemon", 60.0)
     server = prometheus(daemon.port, "250ms", [CONFIG / "recording.yml", CONFIG / "alerts.yml"])
     with publishing(mosquitto):
         silent = asked()
@@ -108,6 +119,9 @@ def test_every_panel_has_something_to_show(
         try:
             wait_until(all_answer, "every panel", 60.0)
         except pytest.fail.Exception:
-            pytest.fail(f"these show nothing: {silent}\n{daemon.log}")
+            pytest.fail(f"these show nothing: {silent}\n{daemon.log[-2000:]}")
+        order = {"verb": "pause", "group": "default", "sensor": "s1", "argument": "", "comment": ""}
+        assert tell(daemon.port, order)["ok"]
+        server.wait_for('lstm_stream_commands_total{verb="pause",result="ok"} == 1')
         assert {labels["sensor"] for labels, _ in server.query("lstm_stream_sensor_anomaly")} >= {"s0"}
     assert daemon.stop() == 0
