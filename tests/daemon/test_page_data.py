@@ -1,0 +1,63 @@
+"""What a page is told by a real daemon, and what it can ask for, over a restart."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import urllib.request
+from typing import Any
+
+import pytest
+
+START = 1_795_200_000.0
+COUNT = 400
+
+
+def get(daemon: Any, path: str) -> Any:
+    status, body = daemon.get(f"/api/v1/{path}")
+    assert status == 200, body
+    return json.loads(body)
+
+
+def command(daemon: Any, **order: str) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=10)
+    connection.request("POST", "/api/v1/commands", json.dumps(order), {"Content-Type": "application/json"})
+    document = json.loads(connection.getresponse().read())
+    connection.close()
+    return document
+
+
+def test_charts_and_commands_outlive_a_restart_that_an_open_stream_does_not_delay(
+    mosquitto, daemon_factory, publish, wait_until
+) -> None:
+    daemon = daemon_factory(mosquitto)
+    daemon.start()
+    wait_until(lambda: daemon.get("/-/ready")[0] and daemon.checks()["subscription"] == "ok", "the daemon", 120)
+    samples = [json.dumps({"time": START + 60 * k, "v": math.sin(k / 9)}) for k in range(COUNT)]
+    publish(mosquitto, "plant/a", samples)
+    wait_until(lambda: get(daemon, "overview")["samples"]["total"] == COUNT, "the samples")
+
+    (item,) = get(daemon, "sensors?search=A")["items"]
+    assert (item["sensor"], item["state"], item["learning"], len(item["spark"])) == ("a", "watching", "on", 30)
+    series = get(daemon, "series?group=default&sensor=a")
+    assert series["fine_since"] == START + 60 * (COUNT - 360)
+    assert series["channels"]["v"]["value"][-1] == pytest.approx(math.sin((COUNT - 1) / 9), abs=1e-6)
+    assert series["channels"]["v"]["lower"][-1] < series["channels"]["v"]["upper"][-1]
+
+    with urllib.request.urlopen(f"http://127.0.0.1:{daemon.port}/api/v1/events", timeout=10) as stream:
+        assert command(daemon, verb="pause", group="default", sensor="a", comment="new bearing")["ok"]
+        heard = b""
+        while b"event: command" not in heard:
+            heard += stream.readline()
+        assert daemon.stop(10) == 0
+        stream.read()  # to its proper end
+
+    daemon.start()
+    wait_until(lambda: daemon.get("/-/ready")[0], "the daemon again", 60)
+    again = get(daemon, "series?group=default&sensor=a")
+    assert again["time"] == series["time"]
+    assert again["channels"] == series["channels"]
+    (record,) = get(daemon, "commands")["items"]
+    assert (record["verb"], record["comment"], record["ok"]) == ("pause", "new bearing", True)
+    assert get(daemon, "sensor?group=default&sensor=a")["learning"] == "paused"
