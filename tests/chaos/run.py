@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,18 +40,23 @@ def run(plan: Plan, folder: Path, say: bool = True) -> list[str]:
     daemons = Daemons(folder, config)
     keeper = Keeper(folder / "state.db")
     listener = Listener(broker.port)
+    load = messages(plan.seed, plan.sensors, time.time(), plan.rate)
     began = time.monotonic()
     try:
         daemons.start()
-        wait_until(lambda: "connected to" in (folder / "log").read_text(), "the first connection")
-        publisher = Publisher(broker.port, messages(plan.seed, plan.sensors), plan.rate)
+        wait_until(lambda: daemons.log.count("connected to") > 0, "the first connection", 15.0)
+        time.sleep(1.0)  # to subscribe
+        publisher = Publisher(broker.port, load, plan.rate)
         for number in range(plan.kills):
+            if say and number % 50 == 49:
+                print(f"{number + 1} kills, {len(publisher.sent)} messages", flush=True)
             life = float(random.exponential(plan.life)) + 0.02
             _live(random, plan, life, broker, network)
             daemons.end(signal.SIGKILL)
             daemons.start(cold=bool(plan.cold) and number % plan.cold == plan.cold - 1)
         publisher.stop()
-        wait_until(lambda: _count(keeper) >= len(publisher.sent), "the rest of the messages")
+        with suppress(TimeoutError):  # what is missing will be told
+            wait_until(lambda: _count(keeper) >= len(publisher.sent), "the rest of the messages")
         time.sleep(1.5)  # what waits to be joined
         daemons.end(signal.SIGTERM)
         time.sleep(0.5)

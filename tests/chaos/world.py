@@ -261,6 +261,11 @@ class Daemons:
         self._cold = None
 
     @property
+    def log(self) -> str:
+        """What they have said."""
+        return self._log.read_text() if self._log.exists() else ""
+
+    @property
     def alive(self) -> bool:
         """Whether it runs."""
         if self._cold is not None:
