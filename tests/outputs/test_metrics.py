@@ -41,7 +41,8 @@ def metrics() -> Metrics:
 @pytest.fixture
 def used(metrics: Metrics) -> Metrics:
     """After a little of everything, so that every family has a series."""
-    metrics.watch(lambda: Intake(connected=True, received=12, dropped={"drop_newest": 2}, queued=5, capacity=100))
+    intake = Intake(connected=True, received=12, dropped={"drop_newest": 2}, queued=5, capacity=100)
+    metrics.watch(lambda: intake._replace(subscribed=True, failures={"timeout": 3}, broker_dropped=7, ahead=1.5))
     metrics.watch_health(lambda: Health(healthy=True, ready=False, checks={"line": "ok", "broker": "refused"}))
     metrics.watch_outbox(lambda: Outgoing({"mqtt": 0, "webhook": 4}, dropped=3))
     metrics.reloaded(True, 90.0)
@@ -100,6 +101,10 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
         ("config_last_reload_success_timestamp_seconds", {}, 90),
         ("mqtt_connected", {}, 1),
         ("mqtt_disconnects_total", {"reason": "keep alive timeout"}, 1),
+        ("mqtt_subscribed", {}, 1),
+        ("mqtt_connect_failures_total", {"reason": "timeout"}, 3),
+        ("broker_messages_dropped_total", {}, 7),
+        ("clock_ahead_seconds", {}, 1.5),
         ("messages_received_total", {}, 12),
         ("messages_dropped_total", {"reason": "drop_newest"}, 2),
         ("queue_length", {}, 5),
