@@ -339,12 +339,17 @@ class Service:
         elif isinstance(entry, Held) and self._held is not None:
             turn = self._pass(_holding(self._held(entry.now)), detect=self._detect)
         elif isinstance(entry, Obeyed) and (apply := self._apply) is not None:
-            self._pass(turn, obey=lambda turn: turn.outcome.events.extend(apply(entry.command).events))
+            self._pass(turn, obey=partial(self._obey_again, apply, entry.command))
         elif isinstance(entry, Look):
             turn.outcome.events += self._look(entry.now)[0]
         elif isinstance(entry, Listen):
             self._listen_from(entry.since)
         return turn
+
+    def _obey_again(self, apply: Callable[[Command], Reply], command: Command, turn: Turn) -> None:
+        reply = apply(command)
+        self._journal.audit(command, reply)
+        turn.outcome.events += reply.events
 
 
 def _holding(readings: list[Reading]) -> Turn:

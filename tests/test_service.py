@@ -5,6 +5,7 @@ Inbox, session and decoder are fakes with a script; the fleet is real.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,19 @@ from lstm_stream.detect.fleet import Fleet
 from lstm_stream.detect.trainer import Trainer
 from lstm_stream.journal.journal import Journal
 from lstm_stream.outputs.outbox import Outbox
-from lstm_stream.records import Adoption, Chunk, Decoded, Event, Message, Packed, Reading, Reason, Rejection
+from lstm_stream.records import (
+    Adoption,
+    Chunk,
+    Command,
+    Decoded,
+    Event,
+    Message,
+    Packed,
+    Reading,
+    Reason,
+    Rejection,
+    Reply,
+)
 from lstm_stream.service import Service, Turn
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -41,7 +54,8 @@ class Decoder:
 
     def decode_all(self, items: Sequence[Message | Chunk]) -> Decoded:
         result = Decoded()
-        for message in items:
+        messages = [m for item in items for m in (item.messages() if isinstance(item, Chunk) else [item])]
+        for message in messages:
             readings, rejections = self.decode(message)
             result.readings += readings
             result.at += [len(result.at)] * len(readings)
@@ -79,6 +93,8 @@ class Line:
     path: Path | None = None  # of the state
     memory: str | None = None  # that was saved with it
     recalled: list[int] = field(default_factory=list)
+    hold: Callable[[float], list[Reading]] | None = None
+    apply: Callable[[Command], Reply] | None = None
     fleet: Fleet = field(default_factory=lambda: Fleet({"default": GROUP}, Limits(), Trainer()))
 
     def run(self, *script: list[Message] | Callable[[], None]) -> Line:
@@ -97,11 +113,23 @@ class Line:
             100,
             (self,),
             self.clock,
+            self.hold,
+            apply=self.apply,
         )
         self.count = self.service.replay(self.memory)
         self.service.run()
         self.journal.close()
         return self
+
+    def die(self) -> None:
+        """The system closes the files of a process that is killed."""
+        assert self.journal.book is not None
+        self.journal.book.close()
+        self.journal.close()
+
+    def latest(self) -> list[Packed]:
+        """What a state file would hold."""
+        return list({(one.group, one.sensor): one for one in self.stored}.values())
 
     def wait(self, seconds: float) -> Callable[[], None]:
         """A script entry: nothing comes for so long."""
@@ -170,7 +198,7 @@ class Line:
 
 
 def message(payload: str, mid: int = 0) -> Message:
-    return Message("t", payload.encode(), 0.0, mid=mid)
+    return Message("t", payload.encode(), 0.0, qos=1, mid=mid)
 
 
 def sample(sensor: str, time: float, mid: int = 0) -> Message:
@@ -409,3 +437,128 @@ def test_a_sensor_that_sends_windows_with_a_wrong_clock_does_not_decide(line) ->
     now: list[float | None] = []
     line.run(others, window, lambda: now.append(line.service._clock.now))
     assert now == [pytest.approx(1e6, abs=10)]
+
+
+# --- killed
+
+
+class KilledError(BaseException):
+    """The end of the process, as far as a test can have it."""
+
+
+def kill() -> None:
+    raise KilledError
+
+
+def packed(line: Line) -> dict[str, bytes]:
+    return {one.sensor: one.state for one in (*line.latest(), *line.fleet.pack())}
+
+
+def killed(path: Path, *script: list[Message] | Callable[[], None], former: Line | None = None) -> Line:
+    """A line that takes up what a former one left, and is killed at the end of the script."""
+    line = Line(path=path)
+    if former is not None:
+        line.memory, line.stored = former.memory, former.stored
+        line.fleet.unpack_all(former.latest())
+    with pytest.raises(KilledError):
+        line.run(*script, kill)
+    line.die()
+    return line
+
+
+def after(former: Line, *script: list[Message] | Callable[[], None]) -> Line:
+    """A line that takes up what a former one left, and ends well."""
+    line = Line(path=former.path, memory=former.memory, stored=former.stored)
+    line.fleet.unpack_all(former.latest())
+    return line.run(*script)
+
+
+STREAM = [[sample(f"s{k % 3}", MINUTE * (k // 3), k + 1) for k in range(n, n + 7)] for n in range(0, 210, 7)]
+
+
+@pytest.mark.parametrize("saving", [1e9, 10.0], ids=["never saved", "saved"])
+@pytest.mark.parametrize("moment", [1, 12, 29])
+def test_a_kill_at_any_moment_leaves_the_state_of_a_run_without(tmp_path, line, saving, moment) -> None:
+    whole = line.run(*STREAM)
+    first = Line(path=tmp_path / "state.db", save_every=saving)
+    with pytest.raises(KilledError):
+        first.run(*STREAM[: moment // 2], first.wait(11.0), *STREAM[moment // 2 : moment], kill)
+    first.die()
+    second = after(first, *STREAM[moment:])
+    assert packed(second) == packed(whole)
+    assert second.count == 7 * (moment - moment // 2 if saving == 10.0 else moment)
+    assert len(set(second.recalled)) == second.count
+
+
+def test_killed_again_and_again_every_event_is_told_once(tmp_path, line) -> None:
+    stream = [[*habit(name), sample(name, 5 * HOUR)] for name in "abc"]
+    whole = line.run(*stream)
+    told: list[str] = []
+    latest = None
+    for batch in stream:
+        latest = killed(tmp_path / "state.db", batch, former=latest)
+        told += [event.id for event in latest.events]
+    assert told == [event.id for event in whole.events]
+    assert len(told) == 6
+
+
+def test_silences_and_commands_are_repeated(tmp_path) -> None:
+    def restless(line: Line) -> Line:
+        line.apply = lambda command: Reply(True, "", tuple(line.fleet.silences(command.at)))
+        return line
+
+    first = restless(Line(path=tmp_path / "state.db"))
+    command = Command("c1", "forget", "default", "a", "me", 3 * HOUR)
+
+    def ask() -> None:
+        first.service.command(command)
+
+    with pytest.raises(KilledError):
+        first.run(habit(), first.wait(2.0), ask, habit("b"), first.wait(2.0), first.wait(2 * HOUR), kill)
+    first.die()
+    assert states(first.events) == [("a", "silence", "opened"), ("b", "silence", "opened")]
+    second = restless(Line(path=first.path))
+    second.run()
+    assert packed(second) == packed(first)
+    assert second.events == []
+
+
+def test_what_waits_to_be_joined_waits_over_a_restart(tmp_path) -> None:
+    """Nothing that was held back is scored at the end: more of it may come after the restart."""
+    held: list[float] = []
+
+    def hold(now: float) -> list[Reading]:
+        held.append(now)
+        return []
+
+    line = Line(path=tmp_path / "state.db", hold=hold)
+    line.run([sample("a", 1.0)])
+    assert np.inf not in held
+    plain = Line(hold=hold)
+    plain.run([sample("a", 1.0)])
+    assert held[-1] == np.inf
+
+
+def test_where_the_disk_fails_the_line_goes_on_and_a_save_makes_it_durable_again(tmp_path, monkeypatch) -> None:
+    line = Line(path=tmp_path / "state.db", save_every=100.0)
+
+    def full(_file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    def fill() -> None:
+        monkeypatch.setattr(
+            os, "fdatasync", lambda _file: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        )
+
+    def free() -> None:
+        assert not line.journal.durable
+        monkeypatch.undo()
+
+    with pytest.raises(KilledError):
+        line.run(
+            [sample("a", 1.0, 1)], fill, [sample("a", 2.0, 2)], free, line.wait(101.0), [sample("a", 3.0, 3)], kill
+        )
+    assert line.journal.durable
+    assert [entry[1] for entry in line.diary if entry[0] == "acknowledge"] == [[1], [2], [3]]
+    line.die()
+    assert packed(after(line)) == packed(line)

@@ -84,6 +84,11 @@ class Journal:
         return self._inputs.position if self._inputs is not None else 0
 
     @property
+    def size(self) -> int:
+        """Bytes that a start would repeat."""
+        return self._inputs.size if self._inputs is not None else 0
+
+    @property
     def repeats(self) -> bool:
         """Whether a restart repeats what came after the state was saved."""
         return self._inputs is not None
@@ -91,8 +96,7 @@ class Journal:
     @property
     def wants_save(self) -> bool:
         """Whether the state had better be saved now: a replay would be long, or the disk has failed."""
-        long = self._inputs is not None and self._inputs.size > self._longest
-        return (long or bool(self.problem)) and time.monotonic() - self._failed_at > RETRY
+        return (self.size > self._longest or bool(self.problem)) and time.monotonic() - self._failed_at > RETRY
 
     # --- start and end
 
