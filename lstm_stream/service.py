@@ -26,7 +26,7 @@ from lstm_stream.detect.clock import RECENT, DataClock
 from lstm_stream.detect.fleet import Fleet, Outcome
 from lstm_stream.detect.presence import Presences
 from lstm_stream.journal.entries import Entry, Held, Late, Listen, Look, Messages, Obeyed
-from lstm_stream.journal.journal import Journal
+from lstm_stream.journal.journal import RETRY, Journal
 from lstm_stream.line import Decoder, Inbox, Session
 from lstm_stream.line import Observer as Observer
 from lstm_stream.line import Turn as Turn
@@ -247,7 +247,8 @@ class Service:
             self._listen()
             self._journal.flush()
             self._look_after()
-        if now - self._saved_at >= self._save_every or self._journal.wants_save:
+        since = now - self._saved_at
+        if since >= self._save_every or (self._journal.wants_save and since >= RETRY):
             self.save()
 
     def _listen(self) -> None:

@@ -18,6 +18,8 @@ from lstm_stream.records import Packed
 SCHEMA_VERSION = "1"
 PAGE = 16384  # bytes: rows of 2 to 30 KB
 CACHE = 64 * 2**20  # bytes: a save that does not fit is written twice
+_MAGIC = b"SQLite format 3\0"
+_HOLE = 10_000  # rows in a row that cannot be read, after which a damaged file has no more
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sensors (
@@ -29,6 +31,10 @@ CREATE TABLE IF NOT EXISTS sensors (
 
 class StateError(Exception):
     """The state file cannot be used; the message says why and what to do."""
+
+
+class DamagedError(StateError):
+    """It is a state file, but parts of it cannot be read; `salvage` gets what can."""
 
 
 class Store:
@@ -48,7 +54,7 @@ class Store:
             self._prepare(self._db)
         except (sqlite3.Error, OSError) as error:
             self.close()
-            raise StateError(self._explain(error)) from error
+            raise self._failure(error) from error
         except StateError:
             self.close()
             raise
@@ -60,7 +66,7 @@ class Store:
             for group, sensor, channels, signature, state in self._connection.execute(query):
                 yield Packed(group, sensor, tuple(json.loads(channels)), signature, state)
         except sqlite3.Error as error:
-            raise StateError(self._explain(error)) from error
+            raise self._failure(error) from error
 
     def memory(self, key: str = "memory") -> Any:
         """What save() was given under that name, the last time that it was any; None: never.
@@ -111,6 +117,19 @@ class Store:
                 db.execute("ROLLBACK")
         return count
 
+    def salvage(self) -> tuple[Path, int]:
+        """Set the damaged file aside and begin a new one with what of it can be read.
+
+        Returns its new name, and how many sensors were saved. Raises StateError where that is not possible either.
+        """
+        self.close()
+        try:
+            aside = set_aside(self.path, "broken")
+            self.open()
+            return aside, self.save(_readable(aside), _memories(aside))
+        except (sqlite3.Error, OSError) as error:
+            raise StateError(self._explain(error)) from error
+
     def close(self) -> None:
         """Close the file; may be called twice."""
         if self._db is not None:
@@ -154,6 +173,10 @@ class Store:
             db.close()
         set_aside(self.path, "old")
 
+    def _failure(self, error: Exception) -> StateError:
+        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+        return (DamagedError if damaged and _is_ours(self.path) else StateError)(self._explain(error))
+
     def _explain(self, error: Exception) -> str:
         text = str(error)
         if "locked" in text:
@@ -163,3 +186,45 @@ class Store:
         else:
             advice = "check that its directory exists, is writable and has room, or set another state.path"
         return f"{self.path}: {text}; {advice}"
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a damaged file was a database, or what a crash leaves of one: zeros."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_MAGIC))
+    except OSError:
+        return False
+    return head == _MAGIC or not any(head)
+
+
+def _memories(path: Path) -> dict[str, str | bytes]:
+    """What a damaged file remembers by name, if it can be read."""
+    db = sqlite3.connect(path)
+    try:
+        return dict(db.execute("SELECT key, value FROM meta WHERE key <> 'schema'").fetchall())
+    except sqlite3.Error:
+        return {}
+    finally:
+        db.close()
+
+
+def _readable(path: Path) -> Iterator[Packed]:
+    """The sensors of a damaged file that can be read."""
+    query = "SELECT rowid, grp, sensor, channels, signature, state FROM sensors WHERE rowid > ? ORDER BY rowid LIMIT 1"
+    db, row, misses = sqlite3.connect(path), 0, 0
+    try:
+        while misses < _HOLE:
+            try:
+                found = db.execute(query, (row,)).fetchone()
+                if found is None:
+                    return
+                row, group, sensor, channels, signature, state = found
+                one = Packed(group, sensor, tuple(json.loads(channels)), signature, state)
+                misses = 0
+            except (sqlite3.Error, ValueError, TypeError):
+                row, misses = row + 1, misses + 1
+                continue
+            yield one
+    finally:
+        db.close()

@@ -10,7 +10,7 @@ import logging
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from lstm_stream.config import State
 from lstm_stream.detect.fleet import Fleet
@@ -20,7 +20,7 @@ from lstm_stream.journal.journal import Journal
 from lstm_stream.outputs.outbox import LIMIT, Outbox
 from lstm_stream.outputs.scraped import Written
 from lstm_stream.records import Command, Event, Packed
-from lstm_stream.store import StateError, Store
+from lstm_stream.store import DamagedError, StateError, Store
 
 log = logging.getLogger(__name__)
 
@@ -44,18 +44,17 @@ class Vault:
             replay(None)
             return
         began = time.perf_counter()
-        self._store.open(fresh)
         try:
-            self.journal.open(fresh)
-        except (sqlite3.Error, OSError) as error:
-            raise StateError(f"the journal beside {self._store.path} cannot be used: {error}") from error
-        try:
-            self._fleet.unpack_all(self._store.load())
+            self._take_up(self._store, fresh)
         except ValueError as error:
             raise StateError(
                 f"{self._store.path}: {error}; go back to the former configuration, set another state.path, "
                 "or start anew with --fresh, which keeps this file aside"
             ) from error
+        try:
+            self.journal.open(fresh)
+        except (sqlite3.Error, OSError) as error:
+            raise StateError(f"the journal beside {self._store.path} cannot be used: {error}") from error
         self._assembly.remember(self._store.memory())
         self.prefix = self._store.memory("homeassistant") or ""
         if receipts := self._store.memory("receipts"):
@@ -69,6 +68,17 @@ class Vault:
             log.info("repeated %d messages that came after it in %.1f s", messages, time.perf_counter() - began)
         elif not restored:
             log.info("starting with no state; it will be kept in %s", self._store.path)
+
+    def _take_up(self, store: Store, fresh: bool) -> None:
+        """Take up the state file, or what of a damaged one can be read."""
+        done: set[tuple[str, str, tuple[str, ...]]] = set()
+        try:
+            store.open(fresh)
+            self._fleet.unpack_all(_others(store.load(), done))
+        except DamagedError as error:
+            aside, count = store.salvage()
+            log.error("%s; it is kept as %s, and %d sensors could be read", error, aside, count)
+            self._fleet.unpack_all(_others(store.load(), done))
 
     def written(self) -> Written:
         """How the journal is."""
@@ -105,6 +115,14 @@ class Vault:
         """The latest commands, oldest first, and whether they were obeyed."""
         book = self.journal.book
         return [(audit.command, audit.ok) for audit in book.commands()] if book is not None and book.is_open else []
+
+
+def _others(rows: Iterable[Packed], done: set[tuple[str, str, tuple[str, ...]]]) -> Iterator[Packed]:
+    """Those that are not done yet."""
+    for one in rows:
+        if one[:3] not in done:
+            done.add(one[:3])
+            yield one
 
 
 def save_every(state: State) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lstm_stream.records import Packed
-from lstm_stream.store import StateError, Store
+from lstm_stream.store import DamagedError, StateError, Store
 
 
 def row(sensor: str, state: bytes = b"\x00\xffstate", channels: tuple[str, ...] = ("a", "b.ü"), group="g") -> Packed:
@@ -188,6 +188,39 @@ def test_a_damaged_file_is_refused_when_it_is_read(reopen, path) -> None:
     path.write_bytes(content)
     with pytest.raises(StateError, match=r"damaged .* start anew with --fresh"):
         list(reopen().load())
+
+
+def test_of_a_damaged_file_what_can_be_read_is_saved(reopen, path) -> None:
+    store = reopen()
+    store.save([row(f"s{k}", b"x" * 3000) for k in range(100)], {"line": "position", "receipts": b"1"})
+    store.close()
+    content = bytearray(path.read_bytes())
+    content[-200_000:-50_000] = b"\xa5" * 150_000
+    path.write_bytes(content)
+    store = reopen()
+    with pytest.raises(DamagedError, match="damaged"):
+        list(store.load())
+    aside, count = store.salvage()
+    assert aside == path.with_name("state.db.broken")
+    assert 40 < count < 100
+    kept = list(reopen().load())
+    assert len(kept) == count
+    assert all(one.state == b"x" * 3000 for one in kept)
+    assert (reopen().memory("line"), reopen().memory("receipts")) == ("position", b"1")
+    assert aside.read_bytes() == bytes(content)
+
+
+def test_what_is_set_aside_overwrites_nothing(reopen, path) -> None:
+    for sensor in "abc":
+        reopen(fresh=True).save([row(sensor)])
+    names = sorted(p.name for p in path.parent.iterdir() if ".old" in p.name and "-" not in p.name)
+    reopen(fresh=True)
+    assert sorted(p.name for p in path.parent.iterdir() if ".old" in p.name and "-" not in p.name) == [
+        "state.db.old",
+        "state.db.old.1",
+        "state.db.old.2",
+    ]
+    assert len(names) == 2
 
 
 def test_the_state_of_another_version_is_refused(reopen, path) -> None:

@@ -14,7 +14,6 @@ Rules:
 from __future__ import annotations
 
 import logging
-import math
 import sqlite3
 import time
 from collections import OrderedDict, deque
@@ -31,7 +30,7 @@ from lstm_stream.records import Adoption, Command, Event, Reply
 _log = logging.getLogger(__name__)
 
 KNOWN = 20_000  # ids of events that are remembered
-RETRY = 5.0  # s between two attempts to be durable again
+RETRY = 5.0  # s between two saves that the journal asks for
 SYNCHRONOUS = {"strict": "FULL", "interval": "FULL", "off": "OFF"}  # of the events
 
 
@@ -71,7 +70,6 @@ class Journal:
         self._rounds = 0, 0  # the latest position at which rounds ended, and how many
         self._live = False  # whether inputs are kept now
         self._gap = False  # whether some are missing since the last record
-        self._failed_at = -math.inf  # monotonic s
 
     @property
     def durable(self) -> bool:
@@ -96,7 +94,7 @@ class Journal:
     @property
     def wants_save(self) -> bool:
         """Whether the state had better be saved now: a replay would be long, or the disk has failed."""
-        return (self.size > self._longest or bool(self.problem)) and time.monotonic() - self._failed_at > RETRY
+        return self.size > self._longest or bool(self.problem)
 
     # --- start and end
 
@@ -246,7 +244,6 @@ class Journal:
 
     def _fail(self, error: Exception) -> None:
         self.failures += 1
-        self._failed_at = time.monotonic()
         self._noted, self._trivial = [], True
         self._live, self._gap = False, self._inputs is not None
         if not self.problem:
