@@ -1,1 +1,1 @@
-"""Fuzzing of the decoders, as a command: python -m tests.fuzz --minutes 10."""
+"""Fuzzing of decoders and reader, as a command: python -m tests.fuzz --minutes 10."""

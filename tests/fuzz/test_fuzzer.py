@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from lstm_stream.ingest.formats import json
-from tests.fuzz import fuzzer
+from tests.fuzz import fuzzer, packets
 from tests.fuzz.fuzzer import Fuzzer, corpus
+from tests.fuzz.packets import Hostile, Splitting
 
 
 def test_some_rounds_find_nothing() -> None:
@@ -47,3 +48,22 @@ def test_what_is_planted_is_found(planted: Any, told: str, monkeypatch: pytest.M
             break
     assert told in fuzz.defects[0]
     assert '"hex": "' in fuzz.defects[0]
+
+
+def test_a_few_rounds_of_broken_packets_find_nothing() -> None:
+    splitting, hostile = Splitting(7), Hostile(7)
+    try:
+        splitting.round()
+        hostile.round()
+    finally:
+        hostile.close()
+    assert (splitting.defects, hostile.defects) == ([], [])
+    assert splitting.cases > 0
+    assert hostile.cases > 0
+
+
+def test_a_defect_of_the_splitter_is_found(monkeypatch: Any) -> None:
+    monkeypatch.setattr(packets, "split_by_hand", lambda *_: ([], 0, 1))
+    splitting = Splitting(7)
+    splitting.round()
+    assert "by hand" in splitting.defects[0]
