@@ -39,10 +39,12 @@ def decide(
     peak: F8,
     quiet: NDArray[np.int64],
     leading: NDArray[np.int8],
+    paused: NDArray[np.bool_],
 ) -> NDArray[np.int8]:
     """Step the alarms of M distinct sensors; the state arrays (S,) are updated. Returns transitions (M,).
 
     While an alarm is open `quiet` counts samples towards its close; afterwards it counts down the refractory time.
+    Nothing is accepted while learning is paused (S,).
     """
     transition = np.zeros(len(slot), np.int8)
     for m in range(len(slot)):
@@ -63,7 +65,7 @@ def decide(
             continue
         peak[row] = max(peak[row], score[m])
         quiet[row] = quiet[row] + 1 if score[m] < CLOSE * threshold[m] else 0
-        accepted = time[m] - opened[row] >= accept_after
+        accepted = time[m] - opened[row] >= accept_after and not paused[row]
         if accepted or quiet[row] >= QUIET:
             is_open[row], quiet[row] = False, REFRACTORY
             transition[m] = ACCEPTED if accepted else CLOSED

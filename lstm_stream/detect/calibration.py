@@ -176,6 +176,7 @@ def keep_budget(
     interval: F8,
     budget: float,
     strictness: F8,
+    paused: NDArray[np.bool_],
 ) -> None:
     """Steer the strictness (S,), in decades, so that alarms come at the rate of the budget (false alarms a second).
 
@@ -186,6 +187,8 @@ def keep_budget(
     usual = 1.0 - 10.0**-MARGIN
     for m in range(len(slot)):
         row = slot[m]
+        if paused[row]:
+            continue
         strictness[row] -= PACE * usual * budget * interval[row]
         if opened[m] and score[m] < threshold[m] + MARGIN:
             strictness[row] += PACE

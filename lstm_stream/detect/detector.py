@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.config import Group
-from lstm_stream.detect import alarm, describe, levels, line, scaling, silence, start
+from lstm_stream.detect import acceptance, alarm, describe, excuses, levels, line, scaling, silence, start
 from lstm_stream.detect.batches import empty_verdicts, plain, put, taken, waves
 from lstm_stream.detect.retraining import Learner
 from lstm_stream.detect.shared import SharedLearner
@@ -50,8 +50,6 @@ class Detector:
         self.arrays = sensor_arrays(len(channels), group, most=most)
         shape = lstm_shape(len(channels), group)
         self._cell = params.CELLS[shape.cell].code, shape.hidden
-        votes = np.array([view.name.lower() in group.views for view in View], np.float64)
-        self._rules = line.Rules(votes, group.false_alarms, group.accept_after, group.warmup)
         self._state = state_of(self.arrays)
         self._seen = np.zeros(0, np.int32)  # (S,) for `waves`
         self._initial, self.misfit = start.fresh(shape, group.model)
@@ -60,6 +58,7 @@ class Detector:
         self.learner: Learner = learner(*parts)
         if isinstance(self.learner, SharedLearner):
             self.learner.weights[0] = self._initial
+        self.configure(group)
 
     # --- sensors and rows
 
@@ -82,6 +81,13 @@ class Detector:
         self._heard.resize(self.arrays.capacity, refcheck=False)
         self._seen.resize(self.arrays.capacity, refcheck=False)
 
+    def configure(self, group: Group) -> None:
+        """Other settings, of those that need no other state."""
+        self.group = group
+        votes = np.array([view.name.lower() in group.views for view in View], np.float64)
+        self._rules = line.Rules(votes, group.false_alarms, group.accept_after, group.warmup)
+        self.learner.configure(group)
+
     def remove(self, slot: int) -> None:
         """Forget a sensor; its row is free again."""
         self.sensors[slot] = None
@@ -94,7 +100,7 @@ class Detector:
         """What each sensor is doing now (S,), as its place in STATES; a free row's is UNKNOWN."""
         a, n = self.arrays, len(self.sensors)
         codes = np.where(a.count[:n] < self.group.warmup, STATES.index("warming"), STATES.index("watching"))
-        codes[a.open[:n]] = STATES.index("alarmed")
+        codes[a.open[:n] & ~a.hushed[:n, 0]] = STATES.index("alarmed")
         codes[~np.isnan(a.silent_since[:n])] = STATES.index("silent")
         codes[a.count[:n] == 0] = UNKNOWN
         return codes.astype(np.uint8)
@@ -106,9 +112,9 @@ class Detector:
     def open_alarms(self, slot: int) -> list[tuple[View, float]]:
         """The views and beginnings (unix s) of a sensor's open alarms: a silence first."""
         a, alarms = self.arrays, []
-        if not np.isnan(a.silent_since[slot]) and not a.hushed[slot]:
+        if not np.isnan(a.silent_since[slot]) and not a.hushed[slot, 1]:
             alarms.append((View.SILENCE, float(a.silent_since[slot])))
-        if a.open[slot]:
+        if a.open[slot] and not a.hushed[slot, 0]:
             alarms.append((View(int(a.leading[slot])), float(a.opened[slot])))
         return alarms
 
@@ -149,8 +155,13 @@ class Detector:
         )
         line.step(self._state, self._rules, *self._cell, self.learner.weights, slot, time, samples.values, said)
         for m in transition.nonzero()[0].tolist():
-            evidence = self._evidence(samples.values[m], verdicts, m)
-            events.append(self._event(int(slot[m]), float(time[m]), int(transition[m]), evidence, verdicts, m))
+            if not self.arrays.hushed[slot[m], 0]:
+                evidence = self._evidence(samples.values[m], verdicts, m)
+                events.append(self._event(int(slot[m]), float(time[m]), int(transition[m]), evidence, verdicts, m))
+            if transition[m] == alarm.OPENED:
+                self.arrays.acknowledged[slot[m], 0] = False
+            elif transition[m] == alarm.ACCEPTED:
+                acceptance.accept(self.arrays, self.learner, int(slot[m]))
         self.learner.after(slot)
         return events
 
@@ -167,34 +178,33 @@ class Detector:
         if not self._rules.votes[View.SILENCE]:
             return []
         a = self.arrays
-        habits, since = (a.time, a.interval, a.gap, a.count, self._heard), self._listening_since
+        habits, since = (a.time, a.interval, a.gap, a.allowed_gap, a.count, self._heard), self._listening_since
         quiet = silence.overdue(len(self.sensors), *habits, a.silent_since, since, now)
+        a.acknowledged[quiet, 1] = False
         return [self._silence(int(slot), None) for slot in quiet]
 
     def unheard(self, now: float, after: float, most: int) -> list[int]:
         """The slots of sensors, `most` at most, that have been silent for `after` s, or since we listen."""
         a = self.arrays
-        habits = a.time, a.interval, a.gap, a.count, self._heard
+        habits = a.time, a.interval, a.gap, a.allowed_gap, a.count, self._heard
         found: list[int] = silence.unheard(len(self.sensors), *habits, self._listening_since, now, after, most).tolist()
         return found
 
-    def farewell(self, slot: int, time: float) -> list[Event]:
+    def farewell(self, slot: int, time: float, reason: str = "") -> list[Event]:
         """A sensor is forgotten at that data time: the events that close what is open of it."""
         a = self.arrays
-        reason = describe.forgotten(time - float(a.time[slot]))
-        events = []
-        if not np.isnan(a.silent_since[slot]):
-            began = float(a.silent_since[slot])
-            events.append(self._make_event(slot, View.SILENCE, began, time, reason, 0.0, 0.0, {}))
-        if a.open[slot]:
-            view, began, peak = View(int(a.leading[slot])), float(a.opened[slot]), float(a.peak[slot])
-            events.append(self._make_event(slot, view, began, time, reason, peak, 0.0, {}))
-        return events
+        reason = reason or describe.forgotten(time - float(a.time[slot]))
+        return [self.closing(slot, view, began, time, reason) for view, began in self.open_alarms(slot)]
+
+    def closing(self, slot: int, view: View, opened: float, time: float, reason: str) -> Event:
+        """The event that closes an alarm of a sensor at that data time for another reason than its samples."""
+        peak = 0.0 if view is View.SILENCE else float(self.arrays.peak[slot])
+        return self._make_event(slot, view, opened, max(time, opened), reason, peak, 0.0, {})
 
     def _end_silence(self, slot: NDArray[np.int32], time: F8) -> list[Event]:
         """A sample ends its sensor's silence; one that nobody saw begin is reported with its begin and its end."""
         a = self.arrays
-        habits = a.time, a.interval, a.gap, a.count, self._heard
+        habits = a.time, a.interval, a.gap, a.allowed_gap, a.count, self._heard
         wanted = self._rules.votes[View.SILENCE] > 0
         unseen, both = np.empty(len(slot), np.intp), np.empty(len(slot), np.intp)
         since = a.silent_since, self._listening_since
@@ -202,9 +212,11 @@ class Detector:
         if not ended:
             return []
         unseen, both = unseen[:untold], both[:ended]
+        a.acknowledged[slot[unseen], 1] = False
         events = [self._silence(int(s), None) for s in slot[unseen]]
-        events += [self._silence(int(s), float(t)) for s, t in zip(slot[both], time[both], strict=True)]
-        a.silent_since[slot[both]] = np.nan
+        told = [m for m in both.tolist() if not a.hushed[slot[m], 1]]
+        events += [self._silence(int(slot[m]), float(time[m])) for m in told]
+        excuses.end_silences(a, slot[both], time[both])
         return events
 
     def _silence(self, slot: int, closed: float | None) -> Event:

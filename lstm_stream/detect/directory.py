@@ -18,7 +18,7 @@ from lstm_stream.detect.members import Members
 from lstm_stream.detect.retraining import Key
 from lstm_stream.detect.roster import Binding, Piece, Roster
 from lstm_stream.detect.trainer import Outcomes, Trainer
-from lstm_stream.records import Rows
+from lstm_stream.records import Packed, Rows
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class Directory:
         self._bindings: dict[tuple[str, tuple[str, ...], int], tuple[list[str], Binding]] = {}
         self._stays = 0
         self.rosters: list[Roster] = []  # by their numbers
+        self.gone: list[Packed] = []  # sensors that were removed since the state was saved
 
     def __len__(self) -> int:
         return len(self._members)
@@ -67,9 +68,20 @@ class Directory:
         self._members.put(roster.detector.name, sensor, roster.number, member.slot)
         return member
 
-    def remove(self, group: str, sensor: str) -> None:
+    def dismiss(self, member: Member) -> None:
         """It lives nowhere any more."""
-        self._members.remove(group, sensor)
+        d = member.roster.detector
+        sensor = str(d.sensors[member.slot])
+        self.gone.append(Packed(d.name, sensor, d.channels, "", b""))
+        self._members.remove(d.name, sensor)
+        member.roster.leave(member.slot)
+
+    def configure(self, groups: Mapping[str, Group], most: int) -> None:
+        """Other settings of the groups, of those that need no other state."""
+        self.groups, self._most = dict(groups), most
+        self._bindings.clear()  # another configuration comes with another decoder, whose numbers are others
+        for roster in self.rosters:
+            roster.detector.configure(self.groups[roster.detector.name])
 
     def roster(self, key: Key) -> Roster:
         """The sensors of a group with these channels; raises KeyError for a group that is not configured."""

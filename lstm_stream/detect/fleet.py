@@ -22,15 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.config import Group, Limits
-from lstm_stream.detect import inspection
+from lstm_stream.detect import configuration, inspection
+from lstm_stream.detect.commands import Commands
 from lstm_stream.detect.detector import Detector
 from lstm_stream.detect.directory import Directory, Member
 from lstm_stream.detect.readings import Waiting, stale, unknown_channels, unusable
 from lstm_stream.detect.retraining import Key
 from lstm_stream.detect.roster import ACCEPTED, IDLE, Arrivals, Piece, Roster, joined
 from lstm_stream.detect.trainer import Outcomes, Trainer
+from lstm_stream.detect.undo import Ledger
 from lstm_stream.records import (
     Adoption,
+    Command,
     Event,
     Lost,
     Overview,
@@ -38,6 +41,7 @@ from lstm_stream.records import (
     Reading,
     Reason,
     Rejection,
+    Reply,
     Rows,
     Samples,
     Verdicts,
@@ -84,7 +88,8 @@ class Fleet:
         self._limits = limits
         self._outcomes = Outcomes()
         self._directory = Directory(groups, limits.sensors, trainer, self._outcomes)
-        self._gone: list[Packed] = []  # sensors that were removed since the state was saved
+        self._ledger = Ledger()
+        self._commands = Commands(self._directory, self._ledger)
         self._full = False  # whether a sensor was refused, as there were too many
         self.forgotten = 0  # sensors removed as they were silent for so long
         self.latest = -np.inf  # data time of the whole fleet
@@ -227,6 +232,21 @@ class Fleet:
                 call.pieces.append(piece)
         return moved
 
+    # --- what persons ask
+
+    def apply(self, command: Command) -> Reply:
+        """Do what a person asks. What comes of it follows from the state alone: a replay repeats it."""
+        return self._commands.apply(command, self.latest)
+
+    def configure(self, groups: Mapping[str, Group], limits: Limits) -> None:
+        """Take other settings over while running. Raises ValueError, and changes nothing, where one needs a restart."""
+        obstacles = list(configuration.obstacles(self._directory, groups))
+        if obstacles:
+            raise ValueError("; ".join(obstacles))
+        self._limits = limits
+        self._full &= len(self) >= limits.sensors
+        self._directory.configure(groups, limits.sensors)
+
     # --- time and counts
 
     def silences(self, now: float) -> list[Event]:
@@ -244,11 +264,10 @@ class Fleet:
         events: list[Event] = []
         room = FORGOTTEN_AT_ONCE
         for roster in self._directory.rosters:
-            gone, farewells = roster.forget(now, after, room)
-            for one in gone:
-                self._directory.remove(one.group, one.sensor)
-            self._gone += gone
-            events += farewells
+            gone = roster.detector.unheard(now, after, room)
+            for slot in gone:
+                events += roster.detector.farewell(slot, now)
+                self._directory.dismiss(Member(roster, slot))
             room -= len(gone)
         self.forgotten += FORGOTTEN_AT_ONCE - room
         self._full &= room == FORGOTTEN_AT_ONCE
@@ -276,6 +295,10 @@ class Fleet:
         member = self._directory.find(group, sensor)
         return None if member is None else inspection.facts(member.roster, member.slot)
 
+    def find(self, group: str, sensor: str) -> Member | None:
+        """Where a sensor lives; None where it is not known."""
+        return self._directory.find(group, sensor)
+
     def take_adoptions(self) -> list[Adoption]:
         """What the rounds of training that ended since the last call led to."""
         adoptions: list[Adoption] = []
@@ -298,9 +321,9 @@ class Fleet:
     def pack(self) -> Iterator[Packed]:
         """The state of the sensors that changed since `saved` was called, then of the groups that share weights.
 
-        The sensors that were removed come first, with an empty state.
+        The sensors that were removed come first, with an empty state; of no group is what undoing commands needs.
         """
-        yield from self._gone
+        yield from self._directory.gone
         for roster in self._directory.rosters:
             d = roster.detector
             signature, changed = d.arrays.signature, np.flatnonzero(roster.dirty)
@@ -313,6 +336,7 @@ class Fleet:
             common = detector.learner.pack()
             if common is not None:
                 yield Packed(group, "", channels, *common)
+        yield from self._ledger.pack()
 
     @property
     def unsaved(self) -> int:
@@ -322,7 +346,8 @@ class Fleet:
 
     def saved(self) -> None:
         """What was packed is safe."""
-        self._gone.clear()
+        self._directory.gone.clear()
+        self._ledger.saved()
         for roster in self._directory.rosters:
             roster.dirty[:] = False
 
@@ -338,6 +363,9 @@ class Fleet:
         waiting: dict[int, tuple[list[int], list[bytes]]] = {}  # slots and states, by the roster's number
         try:
             for one in packed:
+                if not one.group:
+                    self._ledger.unpack(one)
+                    continue
                 roster = self._home(one)
                 if one.sensor:
                     slots, states = waiting.setdefault(roster.number, ([], []))

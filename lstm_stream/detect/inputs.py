@@ -53,11 +53,20 @@ def fill_inputs(u: NDArray[np.floating], last: NDArray[np.floating], time: float
 
 
 @kernel
-def elapse(slot: NDArray[np.int32], time: F8, last_time: F8, interval: F8, longest: F8, count: NDArray[np.int64]) -> F4:
+def elapse(
+    slot: NDArray[np.int32],
+    time: F8,
+    last_time: F8,
+    interval: F8,
+    longest: F8,
+    count: NDArray[np.int64],
+    paused: NDArray[np.bool_],
+) -> F4:
     """Step the clocks of M distinct sensors; time (M,) must be later than last_time[slot].
 
     interval (S,), the usual time between samples, is a running mean that outliers enter clipped; longest (S,) is a
-    decaying maximum. Returns log(elapsed / usual) (M,), clipped to +-3, 0 for a first sample.
+    decaying maximum, which stays while learning is paused (S,). Returns log(elapsed / usual) (M,), clipped to +-3, 0
+    for a first sample.
     """
     gap = np.zeros(len(slot), np.float32)
     for m in range(len(slot)):
@@ -70,7 +79,8 @@ def elapse(slot: NDArray[np.int32], time: F8, last_time: F8, interval: F8, longe
             interval[row] = usual + (bounded - usual) / min(count[row], INTERVAL_MEMORY)
             # One long absence, which may have been ours, does not make the next one usual.
             bounded = min(elapsed, GAP_GROWTH * max(longest[row], usual))
-            longest[row] = max(longest[row] * GAP_DECAY, bounded)
+            if not paused[row]:
+                longest[row] = max(longest[row] * GAP_DECAY, bounded)
         last_time[row] = time[m]
     return gap
 

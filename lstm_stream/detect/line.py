@@ -14,7 +14,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_stream.detect import alarm, calibration, drift, errors, freeze, history, inputs, levels, novelty, scaling
+from lstm_stream.detect import (
+    alarm,
+    calibration,
+    drift,
+    errors,
+    excuses,
+    freeze,
+    history,
+    inputs,
+    levels,
+    novelty,
+    scaling,
+)
 from lstm_stream.jit import inline, kernel_of, part
 from lstm_stream.lstm import gates, kernels, simd
 from lstm_stream.records import View
@@ -62,7 +74,7 @@ def observe(
     s: Any, slot: I4, time: F8, values: F8, center: F8, scale: F8, statistic: F8, share: F8, outside: F8
 ) -> Any:
     """Scale M samples and look at them through every view: u (M, D), inputs (M, I), gap (M,), stuck (M,)."""
-    gap = inputs.elapse(slot, time, s.time, s.interval, s.gap, s.count)
+    gap = inputs.elapse(slot, time, s.time, s.interval, s.gap, s.count, s.paused)
     u = scaling.standardise(slot, values, s.seen, s.mean, s.variance, s.early, s.outliers, s.doubtful, center, scale)
     x = inputs.inputs(slot, u, time, gap, s.last)
     errors.error_views(slot, u, s.forecast, s.seen, s.doubtful, s.error, s.burst, statistic, share)
@@ -97,6 +109,7 @@ def observe(
         s.radius,
         s.lowest,
         s.highest,
+        s.paused,
         SURPRISE - 1,
         statistic,
         outside,
@@ -121,28 +134,43 @@ def observe(
         statistic,
         share,
     )
-    stuck = freeze.stuck_view(slot, values, s.raw, s.run, s.longest, s.changes, share[:, STUCK - 1])
+    stuck = freeze.stuck_view(
+        slot, values, s.raw, s.run, s.longest, s.changes, s.allowed_run, s.frozen_run, s.paused, share[:, STUCK - 1]
+    )
     return u, x, gap, stuck
 
 
 @part
-def decide(s: Any, rules: Any, slot: I4, time: F8, statistic: F8, outside: F8, stuck: F8, said: Any) -> None:
-    """Score, compare with what the budget allows, step the alarms."""
+def decide(
+    s: Any, rules: Any, slot: I4, time: F8, values: F8, u: F8, statistic: F8, outside: F8, stuck: F8, said: Any
+) -> Mask:
+    """Score, compare with what the budget allows, step the alarms. Returns which samples a person's word excuses."""
     votes = rules.votes
     score = calibration.score(slot, statistic, outside, s.fit, votes, said.leading)
     threshold = calibration.thresholds(slot, s.interval, s.strictness, s.count, rules.budget)
     for m in range(len(slot)):
         if s.count[slot[m]] < rules.warmup:
             threshold[m] = np.inf
+    excused = excuses.excuse(
+        *(slot, time, u, statistic, s.baseline, s.fit, s.excused, s.excuses, DOUBT * threshold, score)
+    )
+    for m in range(len(slot)):
         frozen = stuck[m] * votes[STUCK]
         rated = frozen * (threshold[m] if math.isfinite(threshold[m]) else 0.0)
         if frozen >= 1.0 and rated > score[m]:
             score[m], said.leading[m] = rated, STUCK
+    after, opened = rules.accept_after, s.opened
     transition = alarm.decide(
-        slot, time, score, threshold, said.leading, rules.accept_after, s.open, s.opened, s.peak, s.quiet, s.leading
+        slot, time, score, threshold, said.leading, after, s.open, opened, s.peak, s.quiet, s.leading, s.paused
     )
-    calibration.keep_budget(slot, score, threshold, transition == alarm.OPENED, s.interval, rules.budget, s.strictness)
+    began, budget = transition == alarm.OPENED, rules.budget
+    calibration.keep_budget(slot, score, threshold, began, s.interval, budget, s.strictness, s.paused)
+    if s.episode.shape[1] > 0:
+        odd, normal = score >= DOUBT * threshold, (s.hushed, s.episode, s.excused, s.excuses)
+        usual = s.maximum, s.baseline, s.deviation
+        excuses.note(slot, time, u, values, statistic, *usual, s.open, s.quiet, began, odd, *normal)
     said.score[:], said.threshold[:], said.transition[:] = score, threshold, transition
+    return excused
 
 
 @inline
@@ -173,20 +201,34 @@ def write(s: Any, slot: I4, center: F8, scale: F8, error: F8, share: F8, said: A
 
 @part
 def advance(
-    s: Any, cell: int, hidden: int, weights: F4, slot: I4, time: F8, u: F8, x: F4, gap: F4, statistic: F8, said: Any
+    s: Any,
+    cell: int,
+    hidden: int,
+    weights: F4,
+    slot: I4,
+    time: F8,
+    u: F8,
+    x: F4,
+    gap: F4,
+    statistic: F8,
+    excused: Mask,
+    said: Any,
 ) -> None:
     """Remember the samples, and step the LSTM to its next forecast."""
     normal, learning = np.empty(len(slot), np.bool_), np.empty(len(slot), np.bool_)
+    transition = said.transition.copy()
     for m in range(len(slot)):
         row = slot[m]
-        normal[m] = not s.open[row]
-        s.doubtful[row] = s.open[row] or said.score[m] >= DOUBT * said.threshold[m]
-        learning[m] = normal[m] and s.count[row] >= CALIBRATE_FROM
+        normal[m] = not (s.open[row] or s.paused[row])
+        s.doubtful[row] = not normal[m] or excused[m] or said.score[m] >= DOUBT * said.threshold[m]
+        learning[m] = normal[m] and not excused[m] and s.count[row] >= CALIBRATE_FROM
+        if s.paused[row] and not s.open[row]:
+            transition[m] = alarm.NOTHING  # of an alarm that closes nothing is learned either
     calibration.remember(
         slot,
         statistic,
         learning,
-        said.transition,
+        transition,
         said.threshold,
         s.histogram,
         s.fit,
@@ -195,13 +237,19 @@ def advance(
         s.waiting,
         s.blocks,
     )
+    for m in range(len(slot)):
+        row = slot[m]
+        if not s.open[row] and (excused[m] or s.paused[row]):
+            s.maximum[row], s.block[row] = 0.0, 0
     history.append(slot, s.count, time, u, gap, normal, s.past_time, s.past_value, s.past_gap, s.learnable)
     kernels.step_rows(cell, hidden, slot, weights, x, s.lstm, s.forecast)
     for m in range(len(slot)):
         s.count[slot[m]] += 1
 
 
-@kernel_of(alarm, calibration, errors, freeze, gates, history, inputs, drift, kernels, levels, novelty, scaling, simd)
+@kernel_of(
+    alarm, calibration, errors, excuses, freeze, gates, history, inputs, drift, kernels, levels, novelty, scaling, simd
+)
 def step(s: Any, rules: Any, cell: int, hidden: int, weights: F4, slot: I4, time: F8, values: F8, said: Any) -> None:
     """M samples values (M, D) of distinct sensors: their state s (`state.State`) goes on, `said` is written.
 
@@ -229,6 +277,6 @@ def step(s: Any, rules: Any, cell: int, hidden: int, weights: F4, slot: I4, time
             said.anomaly[start:stop],
             said.transition[start:stop],
         )
-        decide(s, rules, some, at, statistic, outside, stuck, now)
+        excused = decide(s, rules, some, at, those, u, statistic, outside, stuck, now)
         write(s, some, center, scale, error, share, now)
-        advance(s, cell, hidden, weights, some, at, u, x, gap, statistic, now)
+        advance(s, cell, hidden, weights, some, at, u, x, gap, statistic, excused, now)

@@ -92,12 +92,14 @@ def novelty_views(
     radius: F4,
     lowest: F8,
     highest: F8,
+    paused: NDArray[np.bool_],
     first_view: int,
     statistic: F8,
     outside: F8,
     share: F8,
 ) -> None:
-    """M samples u (M, D), unscaled values (M, D), of distinct sensors; the state arrays (S, D, ...) are updated.
+    """M samples u (M, D), unscaled values (M, D), of distinct sensors; the state arrays (S, D, ...) are updated,
+    unless learning is paused (S,).
 
     Writes statistic[:, first_view:], one for each look in `used`, the largest of all channels, outside (M,), the
     farthest beyond the range of a channel in lengths of that range, and each channel's part in share.
@@ -136,7 +138,7 @@ def novelty_views(
                 first, stop = FIRST_COLUMN[look], FIRST_COLUMN[look + 1]
                 have, old = used[row, j, look], known[row, j, look, place]
                 far = nearest_and_keep(points[row, j], point, first, stop, have, old, radius[row, j, look])
-                if far < 0.0:
+                if far < 0.0 and not paused[row]:
                     while have == points.shape[2]:
                         radius[row, j, look] *= GROWTH
                         have = thin_out(points[row, j], first, stop, float(radius[row, j, look]))
@@ -156,7 +158,8 @@ def novelty_views(
             span = high - low
             beyond = max(values[m, j] - high, low - values[m, j], 0.0) / (span + 1e-3 * scale[m, j])
             step = max(span, STEP * scale[m, j])
-            lowest[row, j] = min(low, max(values[m, j], low - step))
-            highest[row, j] = max(high, min(values[m, j], high + step))
+            if not paused[row]:
+                lowest[row, j] = min(low, max(values[m, j], low - step))
+                highest[row, j] = max(high, min(values[m, j], high + step))
             share[m, OUTSIDE, j] = beyond
             outside[m] = max(outside[m], beyond)

@@ -29,6 +29,7 @@ from lstm_stream.records import Adoption, Lost
 
 I4 = NDArray[np.int32]
 I8 = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 Key = tuple[str, tuple[str, ...]]  # group, channels
 Names = Sequence[str | None]  # by slot
 
@@ -57,11 +58,11 @@ def adopting(slot: I4, adopt_at: I8, count: I8, found: I4) -> int:
 
 
 @kernel
-def starting(slot: I4, adopt_at: I8, count: I8, is_open: NDArray[np.bool_], every: int, found: I4) -> int:
-    """The slots where a round is due and none is under way; none while an alarm is open."""
+def starting(slot: I4, adopt_at: I8, count: I8, is_open: Mask, paused: Mask, every: int, found: I4) -> int:
+    """The slots where a round is due and none is under way; none while an alarm is open or learning is paused."""
     n = 0
     for row in slot:
-        if adopt_at[row] < 0 and not is_open[row] and is_due(count[row], every):
+        if adopt_at[row] < 0 and not is_open[row] and not paused[row] and is_due(count[row], every):
             found[n] = row
             n += 1
     return n
@@ -89,6 +90,10 @@ class Learner:
         """(S, P), one vector a sensor."""
         return self._arrays.weights
 
+    def generation(self, slot: int) -> int:
+        """Of the weights that a sensor has."""
+        return int(self._arrays.generation[slot])
+
     def until_boundary(self) -> int | None:
         """How many samples of the group may pass before `before` must be asked again; None: any number."""
         return None
@@ -104,9 +109,9 @@ class Learner:
         """Start the rounds that are due after these (distinct) sensors' samples; none while an alarm is open."""
         if not self._settings.enabled:
             return
-        a = self._arrays
+        a, every = self._arrays, self._settings.every
         found = np.empty(len(slots), np.int32)
-        for slot in found[: starting(slots, a.adopt_at, a.count, a.open, self._settings.every, found)].tolist():
+        for slot in found[: starting(slots, a.adopt_at, a.count, a.open, a.paused, every, found)].tolist():
             a.adopt_at[slot] = a.count[slot] + min(self._settings.lag, self._settings.every - 1)
             self._under_way[slot] = self._trainer.submit(self._job(slot, int(a.count[slot])))
 
@@ -123,6 +128,23 @@ class Learner:
         if a.adopt_at[slot] >= 0:
             started = int(a.adopt_at[slot]) - min(self._settings.lag, self._settings.every - 1)
             self._under_way[slot] = self._trainer.submit(self._job(slot, started))
+
+    def configure(self, group: Group) -> None:
+        """Other settings of the rounds; those of the model, and how much history is kept, must be the same."""
+        self._settings = group.retraining
+
+    def drop(self, slot: int) -> None:
+        """The round under way, if any, leads to nothing."""
+        self._arrays.adopt_at[slot] = -1
+        future = self._under_way.pop(slot, None)
+        if future is not None:
+            future.cancel()
+
+    def put_back(self, slot: int, weights: NDArray[np.float32]) -> None:
+        """Weights (P,) of an earlier generation are in force again, as a new one."""
+        self.drop(slot)
+        self._put(slot, weights)
+        self._tell(str(self._sensors[slot]), int(self._arrays.generation[slot]), Round("rollback", weights=weights))
 
     def pack(self) -> tuple[str, bytes] | None:
         """What the group keeps beside its sensors, as (signature, bytes); None if nothing."""
@@ -166,9 +188,17 @@ class Learner:
     def rebuild(self, slot: int) -> None:
         """Run the sensor's current weights over its recent window: state and forecast as if they had always been so."""
         a = self._arrays
-        count = int(a.count[slot])
-        x, _ = self._sequence(slot, max(0, count - min(REBUILD, a.past_time.shape[1])), count)
-        forecast = np.empty((len(x), a.forecast.shape[1]), np.float32)
-        a.lstm[slot] = 0
-        kernels.run_sequence(*self._cell, self.weights[slot], x, a.lstm[slot], forecast)
+        forecast = self._run(slot, min(REBUILD, a.past_time.shape[1]), a.lstm[slot])
         a.forecast[slot] = forecast[-1]
+
+    def forecasts(self, slot: int, samples: int) -> NDArray[np.float32]:
+        """What the current weights forecast after each of the latest samples (N, D), scaled, from a state of zeros."""
+        return self._run(slot, samples, np.empty_like(self._arrays.lstm[slot]))
+
+    def _run(self, slot: int, samples: int, state: NDArray[np.float32]) -> NDArray[np.float32]:
+        count = int(self._arrays.count[slot])
+        x, _ = self._sequence(slot, max(0, count - samples), count)
+        forecast = np.empty((len(x), self._arrays.forecast.shape[1]), np.float32)
+        state[:] = 0
+        kernels.run_sequence(*self._cell, self.weights[min(slot, len(self.weights) - 1)], x, state, forecast)
+        return forecast

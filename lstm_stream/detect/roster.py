@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lstm_stream.detect.detector import Detector
 from lstm_stream.detect.slots import FieldSpec, SlotArrays
 from lstm_stream.jit import kernel
-from lstm_stream.records import Event, Packed, Rows
+from lstm_stream.records import Rows
 
 ACCEPTED, DUPLICATE, OUT_OF_ORDER, IDLE = 0, 1, 2, 3
 """What becomes of a sample; an idle one is new, but shows no channel that its sensor has."""
@@ -60,15 +60,6 @@ class Roster:
         """Forget the sensor in this slot."""
         self.detector.remove(slot)
         self.stay[slot], self.dirty[slot] = -1, False
-
-    def forget(self, now: float, after: float, most: int) -> tuple[list[Packed], list[Event]]:
-        """Forget up to `most` sensors that have been silent for `after` s: who is gone, and what is told of it."""
-        d, gone, events = self.detector, [], []
-        for slot in d.unheard(now, after, most):
-            gone.append(Packed(d.name, str(d.sensors[slot]), d.channels, "", b""))
-            events += d.farewell(slot, now)
-            self.leave(slot)
-        return gone, events
 
     def furnish(self, slots: list[int], states: list[bytes]) -> float:
         """The states of sensors that have entered; returns the latest of their times."""

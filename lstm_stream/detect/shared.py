@@ -41,6 +41,10 @@ class SharedLearner(Learner):
         """(1, P)."""
         return self.common.weights
 
+    def generation(self, slot: int) -> int:  # noqa: ARG002 - they are everybody's
+        """Of the weights that the group has."""
+        return int(self.common.generation[0])
+
     def until_boundary(self) -> int | None:
         """Samples of the group until the next start or adoption of a round."""
         c = self.common
@@ -51,8 +55,8 @@ class SharedLearner(Learner):
         """Adopt the round that is due; these sensors go on with the weights that there are now."""
         c, a = self.common, self._arrays
         if c.adopt_at[0] == c.total[0]:
-            c.adopt_at[0] = -1
             self.settle()
+            c.adopt_at[0] = -1
             if c.settled[0] == ADOPT:
                 c.weights[0] = c.challenger[0]
                 c.generation[0] += 1
@@ -67,7 +71,7 @@ class SharedLearner(Learner):
         """Count the samples; start a round where one is due."""
         c = self.common
         c.total[0] += len(slots)
-        if self._settings.enabled and c.next_round[0] <= c.total[0]:
+        if self._settings.enabled and not c.paused[0] and c.next_round[0] <= c.total[0]:
             ready = self._ready()
             sensors = max(1, self._begun)
             if ready and c.adopt_at[0] < 0:
@@ -84,6 +88,40 @@ class SharedLearner(Learner):
             self.common.settled[0] = KEEP if done.weights is None else ADOPT
             if done.weights is not None:
                 self.common.challenger[0] = done.weights
+
+    def configure(self, group: Group) -> None:
+        """Other settings of the rounds; those of the model, and how much history is kept, must be the same."""
+        super().configure(group)
+        self._catch_up()
+
+    def pause(self, paused: bool) -> None:
+        """No rounds start, and the one under way leads to nothing, until told otherwise."""
+        self.common.paused[0] = paused
+        if paused:
+            self.drop_common()
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """A start that was missed is made up for at the next sample, whatever batch that is in."""
+        self.common.next_round[0] = max(int(self.common.next_round[0]), int(self.common.total[0]) + 1)
+
+    def drop_common(self) -> None:
+        """The group's round under way, if any, leads to nothing."""
+        self.common.adopt_at[0], self.common.settled[0] = -1, OPEN
+        if self._round is not None:
+            self._round.cancel()
+        self._round = self._done = None
+
+    def put_back(self, slot: int, weights: NDArray[np.float32]) -> None:  # noqa: ARG002 - they are everybody's
+        """Weights (P,) of an earlier generation are in force again, as a new one, for the whole group."""
+        self.drop_common()
+        c = self.common
+        c.weights[0] = weights
+        c.generation[0] += 1
+        self._tell("", int(c.generation[0]), Round("rollback", weights=weights))
+
+    def drop(self, slot: int) -> None:
+        """No round is a single sensor's."""
 
     def pack(self) -> tuple[str, bytes] | None:
         """The shared weights; waits for the round under way, whose outcome is saved with them."""
@@ -116,7 +154,7 @@ class SharedLearner(Learner):
         Of more sensors than are trained on at once, the order is that of a hash of their names: finding the next ones
         takes as long as looking at each once.
         """
-        rows, pool = np.flatnonzero((self._arrays.count >= FIRST) & ~self._arrays.open), self._pool
+        rows, pool = self._trainable(), self._pool
         first = int(self.common.rounds[0]) * pool % max(len(rows), 1)
         few = len(rows) <= pool
         if not few:
@@ -125,6 +163,10 @@ class SharedLearner(Learner):
             rows = rows[np.r_[order[first:stop], order[:wrapped]]]
         named: list[int] = sorted(rows.tolist(), key=lambda row: str(self._sensors[row]))
         return named[first:] + named[:first] if few else named
+
+    def _trainable(self) -> NDArray[np.intp]:
+        a = self._arrays
+        return np.flatnonzero((a.count >= FIRST) & ~a.open & ~a.paused)
 
     def _pooled(self, slots: Sequence[int]) -> Job:
         """Windows of several sensors, the shorter ones padded at the front without targets."""

@@ -16,6 +16,7 @@ from lstm_stream.jit import inline, kernel
 INTERVALS, GAPS = 10.0, 3.0
 KNOWN = 50  # samples before a sensor's habits are known
 
+F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -28,12 +29,13 @@ def heard_at(time: float, heard: bool, listening_since: float) -> float:
 
 
 @inline
-def deadline(since: float, interval: float, gap: float, count: int) -> float:
+def deadline(since: float, interval: float, gap: float, allowed: float, count: int) -> float:
     """The data time from which a sensor is silent; infinite while its habits are unknown.
 
-    `since` it has not been heard; its usual interval and longest recent gap in s, and its sample count.
+    `since` it has not been heard; its usual interval, longest recent gap and what a person called normal in s, and its
+    sample count.
     """
-    return since + max(INTERVALS * interval, GAPS * gap) if count >= KNOWN else math.inf
+    return since + max(INTERVALS * interval, GAPS * gap, allowed) if count >= KNOWN else math.inf
 
 
 @kernel
@@ -43,6 +45,7 @@ def ended(
     time: F8,
     interval: F8,
     gap: F8,
+    allowed_gap: F4,
     count: I8,
     heard: Mask,
     silent_since: F8,
@@ -59,7 +62,8 @@ def ended(
     n, b = 0, 0
     for m in range(len(slot)):
         row = slot[m]
-        due = deadline(heard_at(time[row], heard[row], listening_since), interval[row], gap[row], count[row])
+        since = heard_at(time[row], heard[row], listening_since)
+        due = deadline(since, interval[row], gap[row], float(allowed_gap[row]), count[row])
         told = not math.isnan(silent_since[row])
         heard[row] = True
         if wanted and not told and due < heard_now[m]:
@@ -79,6 +83,7 @@ def overdue(
     time: F8,
     interval: F8,
     gap: F8,
+    allowed_gap: F4,
     count: I8,
     heard: Mask,
     silent_since: F8,
@@ -88,7 +93,8 @@ def overdue(
     """The first `sensors` rows whose deadline passed before `now` and was not told; silent_since (S,) is set to it."""
     found, n = np.empty(sensors, np.int32), 0
     for row in range(sensors):
-        due = deadline(heard_at(time[row], heard[row], listening_since), interval[row], gap[row], count[row])
+        since = heard_at(time[row], heard[row], listening_since)
+        due = deadline(since, interval[row], gap[row], float(allowed_gap[row]), count[row])
         if due < now and math.isnan(silent_since[row]):
             silent_since[row] = due
             found[n] = row
@@ -102,6 +108,7 @@ def unheard(
     time: F8,
     interval: F8,
     gap: F8,
+    allowed_gap: F4,
     count: I8,
     heard: Mask,
     listening_since: float,
@@ -115,7 +122,7 @@ def unheard(
     """
     found, n = np.empty(most, np.int32), 0
     for row in range(sensors):
-        limit = max(after, INTERVALS * interval[row], GAPS * gap[row])
+        limit = max(after, INTERVALS * interval[row], GAPS * gap[row], float(allowed_gap[row]))
         if n < most and count[row] > 0 and heard_at(time[row], heard[row], listening_since) + limit < now:
             found[n] = row
             n += 1

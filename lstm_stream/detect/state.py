@@ -133,8 +133,9 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
         FieldSpec("excused", "f4", (size.excuses, size.views + 2 * d)),  # the patterns that are normal
         FieldSpec("excuses", "u1"),  # how many there have been
         FieldSpec("allowed_run", "f4", (d,)),  # identical values in a row that are normal
+        FieldSpec("frozen_run", "f4", (d if size.excuses else 0,)),  # the latest that raised an alarm
         FieldSpec("allowed_gap", "f4"),  # s without samples that are normal
-        FieldSpec("hushed", "?"),  # the silence that goes on is normal
+        FieldSpec("hushed", "?", (2,)),  # they are normal, but not over: the alarm, the silence
         FieldSpec(
             "silence", "f8", (2 if size.excuses else 0,)
         ),  # the latest one that is over: since when, how long without samples
@@ -155,6 +156,7 @@ def shared_fields(network: Shape) -> tuple[FieldSpec, ...]:
         FieldSpec("rounds", "i8"),  # started
         FieldSpec("next_round", "i8", (), 1),  # the total at which the next round starts; a boundary of batches
         FieldSpec("adopt_at", "i8", (), -1),  # ... and the one under way is adopted
+        FieldSpec("paused", "?"),  # no rounds start
         FieldSpec("settled", "i1"),  # whether its outcome is known, and which
         FieldSpec("challenger", "f4", (network.size,)),
     )
