@@ -30,13 +30,13 @@ ENV NUMBA_CPU_NAME=${CPU} \
     PYTHONUNBUFFERED=1
 RUN groupadd --gid 9108 lstm_stream \
     && useradd --no-log-init --uid 9108 --gid 9108 --home-dir /var/lib/lstm_stream --shell /usr/sbin/nologin lstm_stream \
-    && install -d -o 9108 -g 9108 /var/lib/lstm_stream /var/cache/lstm_stream
+    && install -d -o 9108 -g 0 -m 0775 /var/lib/lstm_stream /var/cache/lstm_stream
 COPY --from=build /opt/venv /opt/venv
 USER 9108:9108
 WORKDIR /var/lib/lstm_stream
-RUN python -c "from lstm_stream.app import warm_kernels; warm_kernels()"
-# The cache is a volume too, so that the kernels are found with a read-only root (docker run --read-only).
-VOLUME /var/lib/lstm_stream /var/cache/lstm_stream
+RUN python -c "from lstm_stream.warming import warm_kernels; warm_kernels()"
+# With a read-only root, or as another user, the daemon works on a copy of the cache in /tmp (see machinecode.py).
+VOLUME /var/lib/lstm_stream
 EXPOSE 9108
 # Any answer below 500 shows that the line turns; 401 is one, where web.config_file names users. With TLS, or another
 # port, give a check of your own: --health-cmd.

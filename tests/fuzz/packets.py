@@ -23,7 +23,8 @@ from lstm_stream.records import Chunk
 LONGEST = 2000  # bytes of payload
 SLOWEST = 5.0  # s for one connection
 MOST_MEMORY = 64 * 2**20
-_LOOKS = 20  # connections between two looks at the session
+_LOOKS = 10  # connections between two looks at the session
+_STREAMS = 20  # in a round
 
 
 def packet(pick: random.Random, v5: bool) -> bytes:
@@ -76,8 +77,8 @@ class Splitting:
         self._pick = random.Random(seed)
 
     def round(self) -> None:
-        """A hundred streams."""
-        for _ in range(100):
+        """Some streams."""
+        for _ in range(_STREAMS):
             v5 = self._pick.random() < 0.5
             data = stream(self._pick, v5)
             self.cases += 1
