@@ -37,6 +37,7 @@ from lstm_stream.outputs.health import Health
 from lstm_stream.outputs.metrics import Intake, Metrics, Outgoing
 from lstm_stream.outputs.outbox import Outbox
 from lstm_stream.outputs.recorder import Recorder
+from lstm_stream.outputs.scraped import Pages
 from lstm_stream.outputs.series import Series
 from lstm_stream.outputs.sinks.mqtt import Receipt
 from lstm_stream.outputs.web.documents import BrokerState, CommandReply
@@ -146,6 +147,7 @@ class App:
         self.metrics.sinks(self._delivery.names)
         self.metrics.watch_outbox(lambda: Outgoing(self._outbox.waiting(), self._outbox.dropped))
         self.metrics.watch_journal(self._vault.written)
+        self.metrics.watch_pages(self._pages)
         if self._series:
             self.metrics.watch_series(self._series.render)
         self.metrics.reloaded(True, time.time())
@@ -315,6 +317,10 @@ class App:
             self._broker_losses.dropped,
             s.clock.ahead,
         )
+
+    def _pages(self) -> Pages:
+        recorder = self._watch.recorder
+        return Pages(len(recorder), recorder.limit, self._web.streams if self._web else 0)
 
     def _drops(self) -> dict[str, int]:
         """Messages that were received and never scored, by why."""

@@ -32,6 +32,8 @@ from lstm_stream.outputs.scraped import (
     IntakeCollector,
     JournalCollector,
     OutboxCollector,
+    Pages,
+    PagesCollector,
     Registry,
 )
 from lstm_stream.outputs.scraped import Intake as Intake
@@ -78,7 +80,7 @@ class Metrics:
         self.registry = Registry(auto_describe=True)
         self._lock = threading.Lock()
         self._disconnects: set[str] = set()
-        self._series: Callable[[], bytes] | None = None
+        self._series: Callable[[], list[bytes]] | None = None
         self._build(version)
         self.configured(groups or {}, severity or Severity())
 
@@ -102,8 +104,8 @@ class Metrics:
         """Read how the daemon is through `read` at every scrape. It must not block."""
         self._health.read = read
 
-    def watch_series(self, render: Callable[[], bytes]) -> None:
-        """Add the text that `render` gives to every scrape: lines that begin with their line feed."""
+    def watch_series(self, render: Callable[[], list[bytes]]) -> None:
+        """Add the text that `render` gives in pieces to every scrape: lines that begin with their line feed."""
         self._series = render
 
     def watch_outbox(self, read: Callable[[], Outgoing]) -> None:
@@ -113,6 +115,10 @@ class Metrics:
     def watch_journal(self, read: Callable[[], Written]) -> None:
         """Read how the journal is through `read` at every scrape. It must not block."""
         self._journal.read = read
+
+    def watch_pages(self, read: Callable[[], Pages]) -> None:
+        """Read what is kept for people through `read` at every scrape. It must not block."""
+        self._pages.read = read
 
     def disconnected(self, reason: str) -> None:
         """The broker's connection was lost. Beyond 20 distinct reasons they count as `other`."""
@@ -235,7 +241,7 @@ class Metrics:
         text: bytes = encode(self.registry)
         if self._series is not None:
             body = text.removesuffix(_END)
-            text = body.removesuffix(b"\n") + self._series() + b"\n" + text[len(body) :]
+            text = b"".join([body.removesuffix(b"\n"), *self._series(), b"\n", text[len(body) :]])
         return text, content_type
 
     # -- the families, in the order of docs/metrics.md ---------------------------------------------------------
@@ -298,6 +304,7 @@ class Metrics:
         self.sinks(["mqtt"])
         self._outbox = OutboxCollector(self.registry)
         self._journal = JournalCollector(self.registry)
+        self._pages = PagesCollector(self.registry)
         self._commands = self._counter("commands", "What people asked of the daemon.", "verb", "result")
         for verb, result in product(get_args(Verb), ("ok", "refused")):
             self._commands.labels(verb, result)

@@ -46,6 +46,14 @@ class Written(NamedTuple):
     size: int  # bytes that a start would repeat
 
 
+class Pages(NamedTuple):
+    """What the web side holds at the instant of a scrape."""
+
+    recorded: int  # sensors whose samples are kept for charts
+    limit: int  # how many may be
+    streams: int  # pages that listen
+
+
 class Registry(CollectorRegistry):
     """Leaves out `_created`, which doubles the series; prometheus_client's own switch is global to the process."""
 
@@ -161,3 +169,20 @@ class JournalCollector(Collector):
         )
         yield CounterMetricFamily("lstm_stream_journal_failures", "Failed writes to the journal.", written.failures)
         yield GaugeMetricFamily("lstm_stream_journal_bytes", "What a start would repeat.", written.size)
+
+
+class PagesCollector(Collector):
+    """What is kept for people and how many look, read at the scrape; nothing until somebody watches it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.read: Callable[[], Pages] = lambda: Pages(0, 0, 0)
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Its families."""
+        pages = self.read()
+        yield GaugeMetricFamily(
+            "lstm_stream_sensors_recorded", "Sensors whose samples are kept for charts.", pages.recorded
+        )
+        yield GaugeMetricFamily("lstm_stream_sensors_recorded_limit", "How many may be (web.recorded).", pages.limit)
+        yield GaugeMetricFamily("lstm_stream_page_streams", "Pages that are open and listen.", pages.streams)

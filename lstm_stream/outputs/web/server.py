@@ -82,6 +82,11 @@ class WebServer:
         self._thread.join(_CLOSE_TIMEOUT)
         self._server = self._thread = None
 
+    @property
+    def streams(self) -> int:
+        """Pages that listen now."""
+        return 0 if self._hub is None else self._hub.clients
+
     def _application(self) -> Starlette:
         routes = [
             Route("/metrics", self._metrics),

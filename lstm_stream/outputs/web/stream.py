@@ -44,6 +44,11 @@ class Hub:
         self._due = False  # whether what was told will be written
         self._closed = False
 
+    @property
+    def clients(self) -> int:
+        """How many there are."""
+        return len(self._clients)
+
     def tell(self, kind: str, document: Callable[[], object]) -> None:
         """Tell all clients; from any thread."""
         if self._clients:

@@ -36,5 +36,9 @@ async function request(url, options) {
   const document = await response.json().catch(() => null);
   if (response.ok && document !== null) return document;
   if (document && "ok" in document) return document; // a command that was refused says so itself
-  throw new ApiError(document?.error || `The daemon answered ${response.status}.`, document?.hint || "", response.status);
+  throw new ApiError(
+    document?.error || `The daemon answered ${response.status}.`,
+    document?.hint || "",
+    response.status,
+  );
 }

@@ -3,7 +3,7 @@
 // A view is show(root, route, context) -> {title, load(), every, close()}; load() is called at once, every so many
 // milliseconds while the page is in sight, and when the connection comes back.
 import { ApiError } from "./api.js";
-import { h, paint } from "./dom.js";
+import { h } from "./dom.js";
 import { ago, clock, integer } from "./format.js";
 import { parse } from "./links.js";
 import { live, on, start } from "./live.js";
@@ -59,7 +59,12 @@ function complain({ root }, error) {
   const lost = error instanceof ApiError && error.status === 0;
   if (root.firstChild && (lost || error.status === 503)) return; // it is said on top, or a matter of moments
   root.replaceChildren(
-    h("div", { class: "notice panel", role: "alert" }, h("h1", { tabindex: "-1" }, error instanceof ApiError ? error.message : "The page has met a fault of its own."), h("p", {}, error.hint || error.message)),
+    h(
+      "div",
+      { class: "notice panel", role: "alert" },
+      h("h1", { tabindex: "-1" }, error instanceof ApiError ? error.message : "The page has met a fault of its own."),
+      h("p", {}, error.hint || error.message),
+    ),
   );
 }
 
@@ -114,7 +119,8 @@ function theme(next) {
 addEventListener("hashchange", enter);
 document.addEventListener("visibilitychange", () => document.hidden || (current && refresh(current)));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => theme());
-byId("theme").onclick = () => theme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length]);
+byId("theme").onclick = () =>
+  theme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length]);
 on("overview", title);
 on("state", state);
 setInterval(() => {

@@ -9,7 +9,8 @@ const ROOM = 0.08; // above and below what is drawn
 const BAND_ROOM = 0.6; // of the values' own span that a wide band may add to an axis
 const CHANNELS = 12; // drawn at first
 const SCORES = {
-  splits: (_plot, _axis, _low, high) => (high < 30 ? [0, 1, 2, 5, 10, 20] : [0, 3, 10, 30, 100, 300, 1000]).filter((one) => one <= high),
+  splits: (_plot, _axis, _low, high) =>
+    (high < 30 ? [0, 1, 2, 5, 10, 20] : [0, 3, 10, 30, 100, 300, 1000]).filter((one) => one <= high),
   filter: (_, splits) => splits,
 };
 const PIXELS = [56, 46]; // width of the axes on the left, and on a phone
@@ -65,7 +66,10 @@ export class Charts {
     this.plots = [];
     this.host.replaceChildren();
     for (const name of names) this.#add(name, "channel");
-    if (hidden > 0) this.host.append(h("button", { class: "button", type: "button", onclick: () => this.#more() }, `Show ${hidden} more channels`));
+    if (hidden > 0)
+      this.host.append(
+        h("button", { class: "button", type: "button", onclick: () => this.#more() }, `Show ${hidden} more channels`),
+      );
     this.#add("Score", "score");
   }
 
@@ -84,19 +88,43 @@ export class Charts {
 
   #options(kind, k) {
     const ink = this.colours;
-    const axis = { stroke: ink.dim, grid: { stroke: ink.line, width: 1 }, ticks: { show: false }, font: "11px Inter, system-ui, sans-serif" };
+    const axis = {
+      stroke: ink.dim,
+      grid: { stroke: ink.line, width: 1 },
+      ticks: { show: false },
+      font: "11px Inter, system-ui, sans-serif",
+    };
     const narrow = this.host.clientWidth < 500;
     return {
       ...{ width: this.host.clientWidth || 600, height: HEIGHTS[kind], legend: { show: false }, pxAlign: 1 },
       padding: [8, 18, 0, 0],
-      cursor: { sync: { key: "lstm_stream" }, drag: { x: true, y: false, setScale: false }, points: { size: 6 }, y: false, bind: { dblclick: () => () => this.onZoom(null) } },
+      cursor: {
+        sync: { key: "lstm_stream" },
+        drag: { x: true, y: false, setScale: false },
+        points: { size: 6 },
+        y: false,
+        bind: { dblclick: () => () => this.onZoom(null) },
+      },
       scales: { x: { time: true }, y: kind === "score" ? this.#scoreScale() : { range: (plot) => this.#span(plot) } },
       axes: [
         { ...axis, size: 26, gap: 4, space: 80, values: (_, splits) => splits.map(label) },
-        { ...axis, size: PIXELS[Number(narrow)], gap: 6, space: 32, values: (_, splits) => splits.map((one) => number(one)), ...(kind === "score" && SCORES) },
+        {
+          ...axis,
+          size: PIXELS[Number(narrow)],
+          gap: 6,
+          space: 32,
+          values: (_, splits) => splits.map((one) => number(one)),
+          ...(kind === "score" && SCORES),
+        },
       ],
       series: kind === "score" ? scoreSeries(ink) : channelSeries(ink),
-      bands: kind === "score" ? [] : [{ series: [1, 2], fill: ink.band }, { series: [4, 5], fill: ink.soft }],
+      bands:
+        kind === "score"
+          ? []
+          : [
+              { series: [1, 2], fill: ink.band },
+              { series: [4, 5], fill: ink.soft },
+            ],
       hooks: {
         drawClear: [(plot) => this.#shade(plot)],
         setCursor: [() => this.#readout(k)],
@@ -109,7 +137,10 @@ export class Charts {
     return {
       distr: 4, // linear up to the threshold, logarithmic above
       asinh: 3,
-      range: (plot) => [0, 1.15 * Math.max(4, ...plot.data[1].filter(Number.isFinite), ...plot.data[2].filter(Number.isFinite))],
+      range: (plot) => [
+        0,
+        1.15 * Math.max(4, ...plot.data[1].filter(Number.isFinite), ...plot.data[2].filter(Number.isFinite)),
+      ],
     };
   }
 
@@ -183,12 +214,21 @@ export class Charts {
     const values = plot.data.map((column) => column[at]);
     if (k === this.plots.length - 1) {
       const over = values[1] >= values[2];
-      return this.legends[k].replaceChildren(h("b", { class: over ? "out" : "" }, number(values[1])), ` threshold ${number(values[2])} `, time);
+      return this.legends[k].replaceChildren(
+        h("b", { class: over ? "out" : "" }, number(values[1])),
+        ` threshold ${number(values[2])} `,
+        time,
+      );
     }
     const [, upper, lower, expected, value, least] = values;
     const range = Number.isFinite(lower) && Number.isFinite(upper) ? `${number(lower)} to ${number(upper)}` : NONE;
     const out = least < lower || value > upper;
-    this.legends[k].replaceChildren(h("b", { class: out ? "out" : "" }, number(value)), ` expected ${number(expected)} `, h("span", { class: "dim" }, `(${range}) `), time);
+    this.legends[k].replaceChildren(
+      h("b", { class: out ? "out" : "" }, number(value)),
+      ` expected ${number(expected)} `,
+      h("span", { class: "dim" }, `(${range}) `),
+      time,
+    );
   }
 
   #resize() {
@@ -205,17 +245,38 @@ function channelSeries(ink) {
 }
 
 function scoreSeries(ink) {
-  const score = { stroke: ink.value, width: 1, fill: ink.score, points: { show: false }, paths: uPlot.paths.stepped({ align: -1 }) };
+  const score = {
+    stroke: ink.value,
+    width: 1,
+    fill: ink.score,
+    points: { show: false },
+    paths: uPlot.paths.stepped({ align: -1 }),
+  };
   return [{}, score, { stroke: ink.alarm, width: 1.2, dash: [5, 3], points: { show: false } }];
 }
 
 function channelTable(time, channel, breaks) {
-  const column = (values) => breaks.spread(values.map((value) => value ?? undefined), () => null);
-  return [time, column(channel.upper), column(channel.lower), column(channel.expected), column(channel.value), column(channel.low)];
+  const column = (values) =>
+    breaks.spread(
+      values.map((value) => value ?? undefined),
+      () => null,
+    );
+  return [
+    time,
+    column(channel.upper),
+    column(channel.lower),
+    column(channel.expected),
+    column(channel.value),
+    column(channel.low),
+  ];
 }
 
 function scoreTable(time, series, breaks) {
-  const column = (values) => breaks.spread(values.map((value) => value ?? undefined), () => null);
+  const column = (values) =>
+    breaks.spread(
+      values.map((value) => value ?? undefined),
+      () => null,
+    );
   return [time, column(series.score), column(series.threshold)];
 }
 
@@ -224,7 +285,10 @@ function gaps(time) {
   const steps = time.slice(1).map((one, k) => one - time[k]);
   const usual = [...steps].sort((a, b) => a - b)[steps.length >> 1] || Infinity;
   const after = new Set(steps.flatMap((step, k) => (step > GAP * usual ? [k] : [])));
-  return { spread: (values, between) => (after.size ? values.flatMap((value, k) => (after.has(k) ? [value, between(k)] : [value])) : values) };
+  return {
+    spread: (values, between) =>
+      after.size ? values.flatMap((value, k) => (after.has(k) ? [value, between(k)] : [value])) : values,
+  };
 }
 
 function seen(time, { min, max }) {

@@ -31,7 +31,8 @@ const VERBS = {
     label: "Pause learning",
     hint: "Keep watching, but learn nothing.",
     title: (about) => `Pause the learning of ${WHO(about)}?`,
-    text: () => "It is watched as before and alarms as before, but nothing is learnt from it until you resume: for works on the machine.",
+    text: () =>
+      "It is watched as before and alarms as before, but nothing is learnt from it until you resume: for works on the machine.",
     yes: "Pause learning",
   },
   resume: { label: "Resume learning", hint: "Learn again from what it does." },
@@ -48,7 +49,8 @@ const VERBS = {
     label: "Forget",
     hint: "Throw away all that is known of this sensor.",
     title: (about) => `Forget ${WHO(about)}?`,
-    text: () => "All that was learnt of it is thrown away. Should it send again, it begins anew with its warm-up, without alarms until then. This cannot be undone.",
+    text: () =>
+      "All that was learnt of it is thrown away. Should it send again, it begins anew with its warm-up, without alarms until then. This cannot be undone.",
     yes: "Forget it",
     danger: true,
   },
@@ -61,7 +63,18 @@ export function button(verb, about, { quiet = false } = {}) {
   const { label, hint, danger } = VERBS[verb];
   const style = ["button", danger && "danger", quiet && "quiet"].filter(Boolean).join(" ");
   const name = about.sensor ? `${label}: ${about.sensor}` : label;
-  return h("button", { class: style, type: "button", title: hint, "aria-label": name, "data-verb": verb, onclick: () => ask(verb, about) }, label);
+  return h(
+    "button",
+    {
+      class: style,
+      type: "button",
+      title: hint,
+      "aria-label": name,
+      "data-verb": verb,
+      onclick: () => ask(verb, about),
+    },
+    label,
+  );
 }
 
 export const undoable = (verb) => UNDOABLE.has(verb);
@@ -91,7 +104,13 @@ async function send(command) {
 /** The comment, or null where the answer was no. */
 function question(spec, about) {
   return new Promise((resolve) => {
-    const comment = h("input", { id: "comment", type: "text", maxlength: 500, autocomplete: "off", placeholder: "bearing was changed" });
+    const comment = h("input", {
+      id: "comment",
+      type: "text",
+      maxlength: 500,
+      autocomplete: "off",
+      placeholder: "bearing was changed",
+    });
     const dialog = h(
       "dialog",
       { "aria-labelledby": "asked", "aria-describedby": "means" },

@@ -61,7 +61,12 @@ export function calendar(seconds) {
 
 const utc = (seconds) => {
   const moment = new Date(seconds * 1000);
-  return Number.isNaN(moment.getTime()) ? "" : moment.toISOString().replace("T", " ").replace(/\.\d+Z$/, " UTC");
+  return Number.isNaN(moment.getTime())
+    ? ""
+    : moment
+        .toISOString()
+        .replace("T", " ")
+        .replace(/\.\d+Z$/, " UTC");
 };
 
 /** A <time>, absolute. */

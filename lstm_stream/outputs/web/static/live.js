@@ -46,7 +46,15 @@ function look() {
   const silent = Date.now() - (heard || opened);
   const broken = source?.readyState !== EventSource.OPEN;
   if ((broken || silent > LATE) && Date.now() - opened > LATE) connect(); // a browser gives up after some errors
-  become(silent > STALE || (broken && silent > LATE) ? "stale" : silent > LATE ? "reconnecting" : heard ? "live" : "connecting");
+  become(
+    silent > STALE || (broken && silent > LATE)
+      ? "stale"
+      : silent > LATE
+        ? "reconnecting"
+        : heard
+          ? "live"
+          : "connecting",
+  );
 }
 
 function become(state) {

@@ -16,10 +16,20 @@ export function spark(values, label) {
   const trait = () => svg("path", { d: path, class: "trait" });
   return svg(
     "svg",
-    { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label || "score beside its threshold, recently" },
+    {
+      class: "spark",
+      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+      preserveAspectRatio: "none",
+      role: "img",
+      "aria-label": label || "score beside its threshold, recently",
+    },
     svg("path", { d: `M0 ${limit}H${WIDTH}`, class: "limit" }),
     trait(),
-    svg("svg", { class: "over", width: WIDTH, height: limit, viewBox: `0 0 ${WIDTH} ${limit}`, preserveAspectRatio: "none" }, trait()),
+    svg(
+      "svg",
+      { class: "over", width: WIDTH, height: limit, viewBox: `0 0 ${WIDTH} ${limit}`, preserveAspectRatio: "none" },
+      trait(),
+    ),
   );
 }
 

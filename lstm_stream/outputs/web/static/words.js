@@ -52,7 +52,8 @@ const CAUSES = ["line", "broker", "subscription", "samples"]; // each explains t
 
 /** The gravest first: what nobody has acknowledged, then by severity, then the latest. */
 export function ranked(alarms) {
-  const weight = (alarm) => (alarm.acknowledged ? 10 : 0) + (RANKS.indexOf(alarm.severity) + RANKS.length + 1) % (RANKS.length + 1);
+  const weight = (alarm) =>
+    (alarm.acknowledged ? 10 : 0) + ((RANKS.indexOf(alarm.severity) + RANKS.length + 1) % (RANKS.length + 1));
   return [...alarms].sort((a, b) => weight(a) - weight(b) || b.opened_unix - a.opened_unix);
 }
 
@@ -67,8 +68,14 @@ export function sentence(overview, alarms) {
   if (alarms.length) return misbehaving(alarms, watching, total);
   if (!total) return { tone: "learn", text: "Waiting for the first message.", more: waiting(overview) };
   if (silent) return { tone: "alarm", text: `${plural(silent, "sensor is", "sensors are")} silent.`, more };
-  if (!watching) return { tone: "learn", text: `Learning what is normal for ${plural(warming, "sensor")}.`, more: "Alarms begin when each has shown enough of its normal life." };
-  const text = watching === 1 ? "The one sensor behaves as usual." : `All ${integer(watching)} sensors behave as usual.`;
+  if (!watching)
+    return {
+      tone: "learn",
+      text: `Learning what is normal for ${plural(warming, "sensor")}.`,
+      more: "Alarms begin when each has shown enough of its normal life.",
+    };
+  const text =
+    watching === 1 ? "The one sensor behaves as usual." : `All ${integer(watching)} sensors behave as usual.`;
   return { tone: "good", text, more };
 }
 
@@ -79,7 +86,11 @@ function broken(failing, alarms) {
   const order = ([name]) => (CAUSES.indexOf(name) + CAUSES.length + 1) % (CAUSES.length + 1);
   const [first] = [...failing].sort((a, b) => order(a) - order(b));
   const beside = alarms.length ? `${plural(alarms.length, "alarm")} open beside that. ` : "";
-  return { tone: "broken", text: `Not working: ${said(first)}.`, more: [beside, h("a", { href: link("diagnosis") }, "What is checked, and what would help")] };
+  return {
+    tone: "broken",
+    text: `Not working: ${said(first)}.`,
+    more: [beside, h("a", { href: link("diagnosis") }, "What is checked, and what would help")],
+  };
 }
 
 function waiting(overview) {
@@ -108,7 +119,10 @@ function misbehaving(alarms, watching, total) {
   const open = alarms.filter((alarm) => !alarm.acknowledged).length;
   const more = many
     ? `So many at once (${integer(list.length)} of ${integer(total)}) rather have one cause in common than a fault each.`
-    : [open ? "" : "All of them are acknowledged. ", watching ? `${plural(watching, "other behaves", "others behave")} as usual.` : ""].join("");
+    : [
+        open ? "" : "All of them are acknowledged. ",
+        watching ? `${plural(watching, "other behaves", "others behave")} as usual.` : "",
+      ].join("");
   return { tone: "alarm", text, more };
 }
 

@@ -21,7 +21,11 @@ export function alarmCard(alarm, values, { whole = false } = {}) {
   const channels = Object.entries(alarm.channels).sort(([, a], [, b]) => b.contribution - a.contribution);
   return h(
     "article",
-    { class: `card ${open ? "open" : "closed"} ${alarm.severity || ""} ${alarm.acknowledged ? "seen" : ""}`, key: cause(alarm), "aria-label": `Alarm of ${alarm.sensor}` },
+    {
+      class: `card ${open ? "open" : "closed"} ${alarm.severity || ""} ${alarm.acknowledged ? "seen" : ""}`,
+      key: cause(alarm),
+      "aria-label": `Alarm of ${alarm.sensor}`,
+    },
     h(
       "header",
       {},
@@ -41,21 +45,36 @@ export function alarmCard(alarm, values, { whole = false } = {}) {
         open && !alarm.acknowledged && button("acknowledge", about),
         button("normal", about),
         open && button("accept", about),
-        !whole && h("a", { class: "button quiet", href: toAlarm(alarm), "aria-label": `Details of the alarm of ${alarm.sensor}` }, "Details"),
+        !whole &&
+          h(
+            "a",
+            { class: "button quiet", href: toAlarm(alarm), "aria-label": `Details of the alarm of ${alarm.sensor}` },
+            "Details",
+          ),
       ),
     ),
   );
 }
 
 function lasting({ opened_unix: opened, closed_unix: closed }) {
-  if (closed) return h("span", {}, at(opened), " – ", at(closed), h("span", { class: "dim" }, ` · ${duration(closed - opened)}`));
+  if (closed)
+    return h("span", {}, at(opened), " – ", at(closed), h("span", { class: "dim" }, ` · ${duration(closed - opened)}`));
   return h("span", {}, "since ", at(opened), h("span", { class: "dim" }, ` · ${duration(now() - opened)}`));
 }
 
 function facts(alarm) {
   const { acknowledged } = alarm;
-  const seen = acknowledged && ["acknowledged", acknowledged.by && ` by ${acknowledged.by}`, acknowledged.at && [" ", age(acknowledged.at)]];
-  return [VIEWS[alarm.view] || alarm.view, `, score ${number(alarm.score, 3)} of ${number(alarm.threshold, 3)}`, seen && [" · ", seen]];
+  const seen = acknowledged && [
+    "acknowledged",
+    acknowledged.by && ` by ${acknowledged.by}`,
+    acknowledged.at && [" ", age(acknowledged.at)],
+  ];
+  return [
+    VIEWS[alarm.view] || alarm.view,
+    `, score ${number(alarm.score, 3)} of ${number(alarm.threshold, 3)}`,
+    seen && [" · ", seen],
+    alarm.closed_unix && alarm.why && ` · ${alarm.reason}`,
+  ];
 }
 
 function evidence(channels, total) {
@@ -64,12 +83,27 @@ function evidence(channels, total) {
     "table",
     { class: "evidence" },
     h("caption", { class: "unseen" }, "What was measured and what was expected"),
-    h("thead", { class: "unseen" }, h("tr", {}, ["Channel", "Gauge", "Measured", "Share"].map((name) => h("th", { scope: "col" }, name)))),
+    h(
+      "thead",
+      { class: "unseen" },
+      h(
+        "tr",
+        {},
+        ["Channel", "Gauge", "Measured", "Share"].map((name) => h("th", { scope: "col" }, name)),
+      ),
+    ),
     h(
       "tbody",
       {},
       channels.map(([name, channel]) =>
-        h("tr", { key: name }, h("th", { scope: "row" }, name), h("td", {}, gauge(channel)), h("td", {}, against(channel)), h("td", {}, share(channel.contribution, "share of the alarm"))),
+        h(
+          "tr",
+          { key: name },
+          h("th", { scope: "row" }, name),
+          h("td", {}, gauge(channel)),
+          h("td", {}, against(channel)),
+          h("td", {}, share(channel.contribution, "share of the alarm")),
+        ),
       ),
       hidden > 0 && h("tr", { key: "\n" }, h("td", { colspan: 4, class: "dim" }, `and ${hidden} more`)),
     ),
@@ -82,7 +116,17 @@ export function alarmLine(alarm, { named = true } = {}) {
     { key: cause(alarm) },
     h("a", { class: "name", href: toAlarm(alarm) }, named ? short(alarm.sensor) : VIEWS[alarm.view] || alarm.view),
     named && h("span", { class: "wide dim" }, alarm.group),
-    h("span", { class: "said", title: alarm.why ?? alarm.reason }, named && `${VIEWS[alarm.view] || alarm.view}: `, alarm.why ?? alarm.reason),
-    h("span", { class: "figure" }, at(alarm.opened_unix), h("span", { class: "dim" }, ` · ${duration((alarm.closed_unix ?? now()) - alarm.opened_unix)}`)),
+    h(
+      "span",
+      { class: "said", title: alarm.why ?? alarm.reason },
+      named && `${VIEWS[alarm.view] || alarm.view}: `,
+      alarm.why ?? alarm.reason,
+    ),
+    h(
+      "span",
+      { class: "figure" },
+      at(alarm.opened_unix),
+      h("span", { class: "dim" }, ` · ${duration((alarm.closed_unix ?? now()) - alarm.opened_unix)}`),
+    ),
   );
 }

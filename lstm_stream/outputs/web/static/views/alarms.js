@@ -40,25 +40,69 @@ function page({ items, limit }, chosen, change) {
     h(
       "form",
       { class: "filters", role: "search", key: "filters", onsubmit: (event) => event.preventDefault() },
-      h("label", {}, h("span", { class: "unseen" }, "Search alarms"), h("input", { type: "search", id: "search", placeholder: "Sensor, group or reason", value: chosen.search, oninput: (event) => change({ search: event.target.value }) })),
-      choice("State", { open: "open", closed: "closed", all: "open and closed" }, chosen.state, (state) => change({ state })),
-      h("p", { class: "dim", role: "status" }, items.length ? `${integer(items.length)}${more ? " or more" : ""} found` : "none found"),
+      h(
+        "label",
+        {},
+        h("span", { class: "unseen" }, "Search alarms"),
+        h("input", {
+          type: "search",
+          id: "search",
+          placeholder: "Sensor, group or reason",
+          value: chosen.search,
+          oninput: (event) => change({ search: event.target.value }),
+        }),
+      ),
+      choice("State", { open: "open", closed: "closed", all: "open and closed" }, chosen.state, (state) =>
+        change({ state }),
+      ),
+      h(
+        "p",
+        { class: "dim", role: "status" },
+        items.length ? `${integer(items.length)}${more ? " or more" : ""} found` : "none found",
+      ),
     ),
     items.length > 0 && h("h2", { class: "unseen", key: "found" }, "Alarms found"),
     items.length
-      ? h("div", { class: "cards", key: "cards" }, items.map((alarm) => alarmCard(alarm)))
-      : h("p", { class: "panel empty", key: "empty" }, nothing(chosen), " ", chosen.state === "open" && h("a", { href: link("alarms", [], { state: "all" }) }, "Those that are over")),
-    more && h("p", { class: "pages", key: "more" }, h("button", { class: "button", type: "button", onclick: () => change({}, Math.min(SEARCHED, 4 * limit)) }, "Show more")),
+      ? h(
+          "div",
+          { class: "cards", key: "cards" },
+          items.map((alarm) => alarmCard(alarm)),
+        )
+      : h(
+          "p",
+          { class: "panel empty", key: "empty" },
+          nothing(chosen),
+          " ",
+          chosen.state === "open" && h("a", { href: link("alarms", [], { state: "all" }) }, "Those that are over"),
+        ),
+    more &&
+      h(
+        "p",
+        { class: "pages", key: "more" },
+        h(
+          "button",
+          { class: "button", type: "button", onclick: () => change({}, Math.min(SEARCHED, 4 * limit)) },
+          "Show more",
+        ),
+      ),
   ];
 }
 
-const nothing = ({ state, search }) => (search ? "No alarm is like that." : state === "open" ? "No alarm is open." : "There has been no alarm yet.");
+const nothing = ({ state, search }) =>
+  search ? "No alarm is like that." : state === "open" ? "No alarm is open." : "There has been no alarm yet.";
 
 function one(id, items) {
   const alarm = items.find((item) => cause(item) === cause({ id }));
   return [
-    h("header", { class: "title", key: "title" }, h("p", { class: "crumbs" }, h("a", { href: link("alarms") }, "Alarms")), h("h1", { tabindex: "-1" }, alarm ? `Alarm of ${alarm.sensor}` : "Alarm")),
+    h(
+      "header",
+      { class: "title", key: "title" },
+      h("p", { class: "crumbs" }, h("a", { href: link("alarms") }, "Alarms")),
+      h("h1", { tabindex: "-1" }, alarm ? `Alarm of ${alarm.sensor}` : "Alarm"),
+    ),
     alarm && h("h2", { class: "unseen", key: "details" }, "Details"),
-    alarm ? h("div", { class: "cards one", key: "card" }, alarmCard(alarm, null, { whole: true })) : h("p", { class: "panel empty", key: "none" }, "This alarm is not among those that are kept."),
+    alarm
+      ? h("div", { class: "cards one", key: "card" }, alarmCard(alarm, null, { whole: true }))
+      : h("p", { class: "panel empty", key: "none" }, "This alarm is not among those that are kept."),
   ];
 }

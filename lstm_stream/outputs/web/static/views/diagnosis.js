@@ -25,15 +25,33 @@ function page(overview, { problems, commands }) {
   const { hints, rejections, unmatched, clocks } = problems;
   return [
     h("h1", { tabindex: "-1", key: "title" }, "Why is it not working?"),
-    hints.length > 0 && h("ul", { class: "hints", key: "hints" }, hints.map((hint) => h("li", {}, hint))),
+    hints.length > 0 &&
+      h(
+        "ul",
+        { class: "hints", key: "hints" },
+        hints.map((hint) => h("li", {}, hint)),
+      ),
     h(
       "div",
       { class: "columns", key: "columns" },
       section("Checks", checklist(overview.checks), "tall"),
       section("Sensors' clocks", clocks.length ? offsets(clocks) : nothing("No sensor's clock is off by much.")),
-      section("Topics that no source takes", unmatched.length ? topics(unmatched) : nothing("Every topic that comes is taken.")),
-      section("Rejected", rejections.length ? rejected(rejections) : nothing("Everything was understood and accepted."), "full"),
-      section("Commands", commands.length ? log(commands, overview.commands) : h("p", { class: "panel empty" }, "Nothing has been commanded."), "full"),
+      section(
+        "Topics that no source takes",
+        unmatched.length ? topics(unmatched) : nothing("Every topic that comes is taken."),
+      ),
+      section(
+        "Rejected",
+        rejections.length ? rejected(rejections) : nothing("Everything was understood and accepted."),
+        "full",
+      ),
+      section(
+        "Commands",
+        commands.length
+          ? log(commands, overview.commands)
+          : h("p", { class: "panel empty" }, "Nothing has been commanded."),
+        "full",
+      ),
     ),
   ];
 }
@@ -44,7 +62,13 @@ const nothing = (text) => h("p", { class: "panel empty good" }, text);
 /** What is checked, and what is wrong with it. */
 export function checklist(all) {
   const rows = Object.entries(all).map(([name, text]) =>
-    h("li", { key: name, class: text === "ok" ? "passed" : "failed" }, h("i", { "aria-hidden": "true" }), h("b", {}, name), h("span", {}, text)),
+    h(
+      "li",
+      { key: name, class: text === "ok" ? "passed" : "failed" },
+      h("i", { "aria-hidden": "true" }),
+      h("b", {}, name),
+      h("span", {}, text),
+    ),
   );
   return h("ul", { class: "panel checks" }, rows);
 }
@@ -53,15 +77,36 @@ function table(name, columns, rows) {
   return h(
     "div",
     { class: "scroll panel", tabindex: "0", role: "region", "aria-label": name },
-    h("table", { class: "list" }, h("caption", { class: "unseen" }, name), h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col" }, column)))), h("tbody", {}, rows)),
+    h(
+      "table",
+      { class: "list" },
+      h("caption", { class: "unseen" }, name),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          columns.map((column) => h("th", { scope: "col" }, column)),
+        ),
+      ),
+      h("tbody", {}, rows),
+    ),
   );
 }
 
 function offsets(clocks) {
   const words = (offset) => (offset > 0 ? `${duration(offset)} ahead` : `${duration(-offset)} behind`);
-  const rows = clocks.slice(0, ROWS).map((one) =>
-    h("tr", { key: `${one.group}\n${one.sensor}` }, h("th", { scope: "row" }, h("a", { href: toSensor(one) }, short(one.sensor))), h("td", {}, words(one.offset))),
-  );
+  const rows = clocks
+    .slice(0, ROWS)
+    .map((one) =>
+      h(
+        "tr",
+        { key: `${one.group}\n${one.sensor}` },
+        h("th", { scope: "row" }, h("a", { href: toSensor(one) }, short(one.sensor))),
+        h("td", {}, words(one.offset)),
+      ),
+    );
   return table("Sensors whose clocks are off", ["Sensor", "Its timestamps are"], rows);
 }
 
@@ -82,23 +127,60 @@ function rejected(rejections) {
 }
 
 function topics(unmatched) {
-  const rows = unmatched.slice(0, ROWS).map(({ topic, count }) => h("tr", { key: topic }, h("th", { scope: "row" }, h("code", {}, topic)), h("td", { class: "number" }, integer(count))));
+  const rows = unmatched
+    .slice(0, ROWS)
+    .map(({ topic, count }) =>
+      h(
+        "tr",
+        { key: topic },
+        h("th", { scope: "row" }, h("code", {}, topic)),
+        h("td", { class: "number" }, integer(count)),
+      ),
+    );
   return table("Topics that no source takes", ["Topic", "Messages"], rows);
 }
 
 function log(commands, enabled) {
   const undone = new Set(commands.filter(({ verb, ok }) => verb === "undo" && ok).map(({ argument }) => argument));
-  const rows = commands.slice(0, ROWS).map((one) =>
-    h(
-      "tr",
-      { key: one.id, class: one.ok ? "" : "failed" },
-      h("td", {}, at(one.at)),
-      h("td", {}, one.by),
-      h("th", { scope: "row" }, one.verb),
-      h("td", {}, h("a", { href: one.sensor ? toSensor(one) : link("sensors", [], { group: one.group }) }, one.sensor ? short(one.sensor) : `all of ${one.group}`)),
-      h("td", {}, one.text, one.comment && h("q", {}, one.comment)),
-      h("td", {}, enabled && one.ok && undoable(one.verb) && !undone.has(one.id) && h("button", { class: "button quiet", type: "button", "aria-label": `Undo ${one.verb} of ${one.sensor || one.group}`, onclick: () => undo(one, one.id) }, "Undo"), undone.has(one.id) && h("span", { class: "dim" }, "undone")),
-    ),
-  );
+  const rows = commands
+    .slice(0, ROWS)
+    .map((one) =>
+      h(
+        "tr",
+        { key: one.id, class: one.ok ? "" : "failed" },
+        h("td", {}, at(one.at)),
+        h("td", {}, one.by),
+        h("th", { scope: "row" }, one.verb),
+        h(
+          "td",
+          {},
+          h(
+            "a",
+            { href: one.sensor ? toSensor(one) : link("sensors", [], { group: one.group }) },
+            one.sensor ? short(one.sensor) : `all of ${one.group}`,
+          ),
+        ),
+        h("td", {}, one.text, one.comment && h("q", {}, one.comment)),
+        h(
+          "td",
+          {},
+          enabled &&
+            one.ok &&
+            undoable(one.verb) &&
+            !undone.has(one.id) &&
+            h(
+              "button",
+              {
+                class: "button quiet",
+                type: "button",
+                "aria-label": `Undo ${one.verb} of ${one.sensor || one.group}`,
+                onclick: () => undo(one, one.id),
+              },
+              "Undo",
+            ),
+          undone.has(one.id) && h("span", { class: "dim" }, "undone"),
+        ),
+      ),
+    );
   return table("Commands that were given", ["When", "Who", "What", "Whom", "What came of it", "Undo"], rows);
 }

@@ -15,7 +15,7 @@ export function show(root, route, { live, on }) {
   return group === undefined ? list(root, route, { live, on }) : history(root, { group, sensor }, on);
 }
 
-function list(root, { query: { search = "" } }, { live, on }) {
+function fleet(root, { query: { search = "" } }, { live, on }) {
   const chosen = { search, limit: PAGE };
   let found = null;
   const groups = () => (live.overview?.budget || []).map((one) => one.group);
@@ -38,22 +38,52 @@ function page({ total, items }, groups, chosen, change) {
   const more = total > items.length && chosen.limit < 500;
   return [
     h("h1", { tabindex: "-1", key: "title" }, "Models"),
-    h("p", { class: "lead", key: "lead" }, "New weights are adopted only where they forecast held-back normal samples at least as well. Every adoption can be rolled back while the former weights are kept."),
+    h(
+      "p",
+      { class: "lead", key: "lead" },
+      "New weights are adopted only where they forecast held-back normal samples at least as well. Every adoption can be rolled back while the former weights are kept.",
+    ),
     h(
       "form",
       { class: "filters", role: "search", key: "filters", onsubmit: (event) => event.preventDefault() },
-      h("label", {}, h("span", { class: "unseen" }, "Search sensors by name"), h("input", { type: "search", id: "search", placeholder: "Search by name", value: chosen.search, oninput: (event) => change({ search: event.target.value }) })),
+      h(
+        "label",
+        {},
+        h("span", { class: "unseen" }, "Search sensors by name"),
+        h("input", {
+          type: "search",
+          id: "search",
+          placeholder: "Search by name",
+          value: chosen.search,
+          oninput: (event) => change({ search: event.target.value }),
+        }),
+      ),
       h("p", { class: "dim", role: "status" }, `${integer(total)} found`),
-      groups.map((group) => h("a", { class: "button quiet", href: toModel({ group, sensor: "" }), key: group }, `Shared by ${group}`)),
+      groups.map((group) =>
+        h("a", { class: "button quiet", href: toModel({ group, sensor: "" }), key: group }, `Shared by ${group}`),
+      ),
     ),
     h(
       "table",
       { class: "list models", key: "table" },
       h("caption", { class: "unseen" }, "Models"),
-      h("thead", {}, h("tr", {}, ["Sensor", "Group", "Generation", "Learning", "Last sample"].map((name) => h("th", { scope: "col" }, name)))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          ["Sensor", "Group", "Generation", "Learning", "Last sample"].map((name) => h("th", { scope: "col" }, name)),
+        ),
+      ),
       h("tbody", {}, items.map(row)),
     ),
-    more && h("p", { class: "pages", key: "more" }, h("button", { class: "button", type: "button", onclick: () => change({ limit: 500 }) }, "Show more")),
+    more &&
+      h(
+        "p",
+        { class: "pages", key: "more" },
+        h("button", { class: "button", type: "button", onclick: () => change({ limit: 500 }) }, "Show more"),
+      ),
   ];
 }
 
@@ -80,20 +110,51 @@ function history(root, about, on) {
 function pageOfOne(about, list) {
   const whose = about.sensor || `Shared by ${about.group}`;
   return [
-    h("header", { class: "title", key: "title" }, h("p", { class: "crumbs" }, h("a", { href: link("models") }, "Models"), " / ", about.group), h("h1", { tabindex: "-1" }, whose), about.sensor && h("div", { class: "buttons" }, h("a", { class: "button", href: toSensor(about) }, "Its charts"))),
-    list.length ? generations(list, about) : h("p", { class: "panel empty", key: "none" }, about.sensor ? "No training has ended for it yet. Sensors of a group that shares weights have none of their own." : "This group shares no weights, or has not trained yet."),
+    h(
+      "header",
+      { class: "title", key: "title" },
+      h("p", { class: "crumbs" }, h("a", { href: link("models") }, "Models"), " / ", about.group),
+      h("h1", { tabindex: "-1" }, whose),
+      about.sensor && h("div", { class: "buttons" }, h("a", { class: "button", href: toSensor(about) }, "Its charts")),
+    ),
+    list.length
+      ? generations(list, about)
+      : h(
+          "p",
+          { class: "panel empty", key: "none" },
+          about.sensor
+            ? "No training has ended for it yet. Sensors of a group that shares weights have none of their own."
+            : "This group shares no weights, or has not trained yet.",
+        ),
   ];
 }
 
 /** The table of what training led to, the latest first, the losses on one scale. */
 export function generations(list, about) {
-  const most = Math.max(...list.flatMap(({ champion, challenger }) => [champion, challenger]).filter(Number.isFinite), 1e-12);
+  const most = Math.max(
+    ...list.flatMap(({ champion, challenger }) => [champion, challenger]).filter(Number.isFinite),
+    1e-12,
+  );
   return h(
     "table",
     { class: "list generations", key: "generations" },
     h("caption", { class: "unseen" }, "What training led to"),
-    h("thead", {}, h("tr", {}, ["Generation", "When", "Result", "Loss: former, new", "Took", "Weights"].map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", {}, list.map((one) => generation(one, about, most))),
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        ["Generation", "When", "Result", "Loss: former, new", "Took", "Weights"].map((name) =>
+          h("th", { scope: "col" }, name),
+        ),
+      ),
+    ),
+    h(
+      "tbody",
+      {},
+      list.map((one) => generation(one, about, most)),
+    ),
   );
 }
 
@@ -102,22 +163,46 @@ function generation(one, about, most) {
   return h(
     "tr",
     { class: current ? "current" : "", key: `${count} ${when} ${result}` },
-    h("th", { scope: "row", class: NEW.has(result) ? "" : "dim" }, NEW.has(result) ? integer(count) : `still ${integer(count)}`, current && h("span", { class: "pill current" }, "in force")),
+    h(
+      "th",
+      { scope: "row", class: NEW.has(result) ? "" : "dim" },
+      NEW.has(result) ? integer(count) : `still ${integer(count)}`,
+      current && h("span", { class: "pill current" }, "in force"),
+    ),
     h("td", {}, at(when)),
     h("td", { class: `result ${result}` }, RESULTS[result] || result),
-    h("td", { class: "losses" }, h("span", {}, loss("former", champion, most), loss("new", challenger, most), gain(champion, challenger))),
+    h(
+      "td",
+      { class: "losses" },
+      h("span", {}, loss("former", champion, most), loss("new", challenger, most), gain(champion, challenger)),
+    ),
     h("td", { class: "took" }, duration(seconds)),
-    h("td", {}, kept && !current ? button("rollback", { ...about, argument: count }, { quiet: true }) : h("span", { class: "dim" }, kept || current ? "kept" : "not kept")),
+    h(
+      "td",
+      {},
+      kept && !current
+        ? button("rollback", { ...about, argument: count }, { quiet: true })
+        : h("span", { class: "dim" }, kept || current ? "kept" : "not kept"),
+    ),
   );
 }
 
 function loss(kind, value, most) {
   if (!Number.isFinite(value)) return null;
-  return h("span", { class: `loss ${kind}` }, h("i", { "aria-hidden": "true" }, h("i", { style: { width: `${(100 * value) / most}%` } })), number(value, 3));
+  return h(
+    "span",
+    { class: `loss ${kind}` },
+    h("i", { "aria-hidden": "true" }, h("i", { style: { width: `${(100 * value) / most}%` } })),
+    number(value, 3),
+  );
 }
 
 function gain(champion, challenger) {
   if (!(champion > 0) || !Number.isFinite(challenger)) return null;
   const part = (challenger - champion) / champion;
-  return h("span", { class: part <= 0 ? "good" : "dim" }, `${part > 0 ? "+" : "−"}${Math.abs(100 * part).toFixed(1)} %`);
+  return h(
+    "span",
+    { class: part <= 0 ? "good" : "dim" },
+    `${part > 0 ? "+" : "−"}${Math.abs(100 * part).toFixed(1)} %`,
+  );
 }

@@ -1,12 +1,13 @@
 // The first view: is it working, which machine misbehaves, since when, why, and what was expected.
 import { get } from "../api.js";
 import { h, paint } from "../dom.js";
-import { age, at, integer, number, plural } from "../format.js";
+import { integer, number, plural } from "../format.js";
 import { link, toSensor } from "../links.js";
-import { area, pill, proportions, spark } from "../marks.js";
+import { spark } from "../marks.js";
 import { STATES, ranked, sentence, short } from "../words.js";
 import { alarmCard, alarmLine } from "./alarm.js";
 import { checklist } from "./diagnosis.js";
+import { tiles } from "./tiles.js";
 
 const OPEN = 200; // alarms asked for
 const CARDS = 6; // of them shown with all that speaks for them
@@ -14,7 +15,6 @@ const LINES = 12; // and in a line each
 const MAP = 500; // sensors in the picture of the fleet
 const NEAR = 6;
 const CLOSED = 6;
-const BROAD = "Alarm budget"; // the tile that takes the whole width of a phone
 const REFRESH = 10_000; // ms, of what no event brings
 
 export function show(root, _route, { live, on }) {
@@ -53,12 +53,20 @@ function page(overview, { open, closed, sensors }) {
       { class: "halves", key: "halves" },
       urgent(alarmed, sensors.items),
       h("aside", { class: "tiles", "aria-label": "Figures", key: "tiles" }, tiles(overview)),
-      h("div", { class: "rest", key: "rest" }, fleet(sensors), nearest(sensors.items), recent(closed), sensors.total === 0 && firstSteps(overview)),
+      h(
+        "div",
+        { class: "rest", key: "rest" },
+        fleet(sensors),
+        nearest(sensors.items),
+        recent(closed),
+        sensors.total === 0 && firstSteps(overview),
+      ),
     ),
   ];
 }
 
-const summary = ({ messages, samples }) => `${integer(messages.total)} messages and ${integer(samples.total)} samples so far.`;
+const summary = ({ messages, samples }) =>
+  `${integer(messages.total)} messages and ${integer(samples.total)} samples so far.`;
 
 function urgent(open, sensors) {
   if (!open.length) return null;
@@ -68,9 +76,23 @@ function urgent(open, sensors) {
     "section",
     { class: "urgent", key: "open", "aria-labelledby": "open" },
     h("h2", { id: "open" }, "Open alarms"),
-    h("div", { class: "cards" }, open.slice(0, CARDS).map((alarm) => alarmCard(alarm, sparks.get(`${alarm.group}\n${alarm.sensor}`)))),
-    rest > 0 && h("ul", { class: "panel lines further" }, open.slice(CARDS, CARDS + LINES).map((alarm) => alarmLine(alarm))),
-    rest > LINES && h("p", { class: "more" }, h("a", { href: link("alarms", [], { state: "open" }) }, `and ${integer(rest - LINES)} more`)),
+    h(
+      "div",
+      { class: "cards" },
+      open.slice(0, CARDS).map((alarm) => alarmCard(alarm, sparks.get(`${alarm.group}\n${alarm.sensor}`))),
+    ),
+    rest > 0 &&
+      h(
+        "ul",
+        { class: "panel lines further" },
+        open.slice(CARDS, CARDS + LINES).map((alarm) => alarmLine(alarm)),
+      ),
+    rest > LINES &&
+      h(
+        "p",
+        { class: "more" },
+        h("a", { href: link("alarms", [], { state: "open" }) }, `and ${integer(rest - LINES)} more`),
+      ),
   );
 }
 
@@ -80,16 +102,25 @@ function firstSteps({ checks }) {
     { key: "steps", "aria-labelledby": "steps" },
     h("h2", { id: "steps" }, "On the way to the first sample"),
     checklist(checks),
-    h("p", { class: "more" }, h("a", { href: link("diagnosis") }, "Topics that no source takes, and what was rejected")),
+    h(
+      "p",
+      { class: "more" },
+      h("a", { href: link("diagnosis") }, "Topics that no source takes, and what was rejected"),
+    ),
   );
 }
 
 function fleet({ total, items }) {
   if (total < 2) return null;
   const groups = new Map();
-  const byName = [...items].sort((a, b) => a.group.localeCompare(b.group) || a.sensor.localeCompare(b.sensor, undefined, { numeric: true }));
+  const byName = [...items].sort(
+    (a, b) => a.group.localeCompare(b.group) || a.sensor.localeCompare(b.sensor, undefined, { numeric: true }),
+  );
   for (const item of byName) groups.set(item.group, [...(groups.get(item.group) || []), item]);
-  const note = total > items.length ? `the ${integer(items.length)} nearest to an alarm of ${integer(total)}` : plural(total, "sensor");
+  const note =
+    total > items.length
+      ? `the ${integer(items.length)} nearest to an alarm of ${integer(total)}`
+      : plural(total, "sensor");
   return h(
     "section",
     { key: "fleet", "aria-labelledby": "fleet" },
@@ -99,13 +130,29 @@ function fleet({ total, items }) {
       { class: "panel" },
       [...groups].map(([group, members]) => [
         groups.size > 1 && h("h3", {}, group, h("small", {}, integer(members.length))),
-        h("div", { class: `map ${size(items.length)}`, role: "img", "aria-label": `${plural(members.length, "sensor")} of ${group}, coloured by score` }, members.map(cell)),
+        h(
+          "div",
+          {
+            class: `map ${size(items.length)}`,
+            role: "img",
+            "aria-label": `${plural(members.length, "sensor")} of ${group}, coloured by score`,
+          },
+          members.map(cell),
+        ),
       ]),
       h(
         "p",
         { class: "scale", "aria-hidden": "true" },
-        h("span", {}, "quiet", [0, 1, 2, 3, 4].map((level) => h("i", { class: `cell level${level}` })), "near its threshold"),
-        ["alarmed", "warming", "silent"].map((state) => h("span", {}, h("i", { class: `cell ${state}` }), STATES[state])),
+        h(
+          "span",
+          {},
+          "quiet",
+          [0, 1, 2, 3, 4].map((level) => h("i", { class: `cell level${level}` })),
+          "near its threshold",
+        ),
+        ["alarmed", "warming", "silent"].map((state) =>
+          h("span", {}, h("i", { class: `cell ${state}` }), STATES[state]),
+        ),
       ),
     ),
   );
@@ -137,7 +184,12 @@ function nearest(items) {
           h("a", { class: "name", href: toSensor(item) }, short(item.sensor)),
           h("span", { class: "wide dim" }, item.group),
           spark(item.spark),
-          h("span", { class: "figure" }, number(item.score, 3), h("span", { class: "dim" }, ` of ${number(item.threshold, 3)}`)),
+          h(
+            "span",
+            { class: "figure" },
+            number(item.score, 3),
+            h("span", { class: "dim" }, ` of ${number(item.threshold, 3)}`),
+          ),
         ),
       ),
     ),
@@ -150,61 +202,11 @@ function recent(closed) {
     "section",
     { key: "closed", "aria-labelledby": "closed" },
     h("h2", { id: "closed" }, "Over by now"),
-    h("ul", { class: "panel lines" }, closed.map((alarm) => alarmLine(alarm))),
+    h(
+      "ul",
+      { class: "panel lines" },
+      closed.map((alarm) => alarmLine(alarm)),
+    ),
     h("p", { class: "more" }, h("a", { href: link("alarms", [], { state: "all" }) }, "All alarms")),
   );
-}
-
-function tiles(overview) {
-  const { messages, sensors, retraining, broker, rates } = overview;
-  const total = Object.values(sensors).reduce((sum, count) => sum + count, 0);
-  const trouble = !broker.connected || !broker.subscribed || broker.problem;
-  return [
-    tile("Messages a second", number(messages.per_s, 3), area(rates.messages, "messages a second in the last ten minutes"), lost(messages)),
-    tile("Sensors", integer(total), proportions(sensors), states(sensors)),
-    tile("Alarms", integer(overview.alarms.open), h("p", {}, `${integer(overview.alarms.unacknowledged)} not acknowledged, ${integer(overview.alarms.opened_day)} opened in 24 h`)),
-    overview.budget.length > 0 && tile(BROAD, null, budgets(overview.budget)),
-    tile("Learning", null, training(retraining)),
-    tile("Broker", null, h("p", { class: trouble ? "bad" : "" }, broker.problem || (broker.connected ? (broker.subscribed ? "connected and subscribed" : "connected, not subscribed") : "not connected")), h("p", { class: "address" }, broker.address)),
-    tile("Running since", null, h("p", {}, at(overview.started))),
-  ];
-}
-
-function tile(name, figure, ...rest) {
-  return h("section", { class: name === BROAD ? "tile broad" : "tile", key: name, "aria-label": name }, h("h3", {}, name), figure && h("p", { class: "big" }, figure), rest);
-}
-
-function lost({ dropped, rejected }) {
-  if (!dropped && !rejected) return h("p", {}, "none lost or rejected");
-  const counts = [dropped && `${integer(dropped)} dropped`, rejected && `${integer(rejected)} rejected`].filter(Boolean).join(", ");
-  return h("p", { class: dropped ? "bad" : "" }, counts, " · ", h("a", { href: link("diagnosis") }, "why"));
-}
-
-function states(sensors) {
-  const parts = Object.keys(STATES).filter((state) => sensors[state]);
-  if (!parts.length) return h("p", {}, "none yet");
-  return h("ul", { class: "legend" }, parts.map((state) => h("li", { key: state }, h("a", { href: link("sensors", [], { state }) }, h("b", {}, integer(sensors[state])), " ", pill(state)))));
-}
-
-function training({ last, adopted, rejected, late, failed, paused }) {
-  const others = [[rejected, "rejected"], [late, "late"], [failed, "failed"]].filter(([count]) => count);
-  return [
-    h("p", {}, last ? ["Last retrained ", age(last)] : "Not retrained yet"),
-    h("p", { class: failed ? "bad" : "" }, [`${integer(adopted)} adopted`, ...others.map(([count, name]) => `${integer(count)} ${name}`)].join(", ")),
-    paused ? h("p", { class: "warn" }, `paused for ${plural(paused === true ? 1 : paused, "sensor")}`) : null,
-  ];
-}
-
-// Alarms kept beside those asked for, a bar a group: full at twice what was asked.
-function budgets(groups) {
-  return groups.map(({ group, asked_per_week: asked, kept_per_week: kept, sensor_weeks: weeks }) => {
-    const known = Number.isFinite(kept) && asked > 0;
-    const width = `${known ? Math.min(100, (50 * kept) / asked) : 0}%`;
-    return h(
-      "div",
-      { class: "budget", key: group },
-      h("p", {}, h("span", {}, group), h("span", {}, h("b", {}, number(kept, 2)), h("span", { class: "dim" }, ` of ${number(asked, 2)} a sensor-week`))),
-      h("i", { class: known && kept > 2 * asked ? "over" : "", "aria-hidden": "true", title: `over ${number(weeks, 3)} sensor-weeks` }, h("i", { style: { width } })),
-    );
-  });
 }

@@ -9,7 +9,13 @@ import { against, gauge, pill } from "../marks.js";
 import { alarmCard, alarmLine } from "./alarm.js";
 import { generations } from "./models.js";
 
-const RANGES = { "1h": ["1 h", 3600], "6h": ["6 h", 21_600], "1d": ["1 d", 86_400], "7d": ["7 d", 604_800], all: ["All", Infinity] };
+const RANGES = {
+  "1h": ["1 h", 3600],
+  "6h": ["6 h", 21_600],
+  "1d": ["1 d", 86_400],
+  "7d": ["7 d", 604_800],
+  all: ["All", Infinity],
+};
 const REFRESH = 3_000; // ms
 const MODELS = 6; // of the latest rounds of training; all of them are in the view of models
 const STEP = 0.25; // of the range, by a key
@@ -18,7 +24,14 @@ const ZOOM = 0.5;
 export function show(root, route, { on }) {
   const [group, sensor] = route.parts;
   const { range = "1d", from, to } = route.query;
-  const seen = { item: null, alarms: [], models: [], range: RANGES[range] ? range : "1d", zoom: from && to ? [Number(from), Number(to)] : null, drawn: null };
+  const seen = {
+    item: null,
+    alarms: [],
+    models: [],
+    range: RANGES[range] ? range : "1d",
+    zoom: from && to ? [Number(from), Number(to)] : null,
+    drawn: null,
+  };
   let charts = null;
   const stop = [on("command", load), on("alarm", load)];
 
@@ -38,7 +51,12 @@ export function show(root, route, { on }) {
     const state = `${seen.item.last} ${seen.item.alarm} ${seen.models.length}`;
     if (!anew && state === seen.drawn) return;
     const [since, until] = extentOf(seen);
-    const series = await get("series", { group, sensor, since: Number.isFinite(since) ? since : null, until: seen.zoom ? until : null });
+    const series = await get("series", {
+      group,
+      sensor,
+      since: Number.isFinite(since) ? since : null,
+      until: seen.zoom ? until : null,
+    });
     seen.drawn = state;
     const host = root.querySelector(".charts");
     if (!host) return; // left meanwhile
@@ -56,7 +74,8 @@ export function show(root, route, { on }) {
 
   // Arrows move, + and - zoom, 0 goes back to the range that was chosen. Whether the key means anything.
   function steer(key) {
-    const [first, last] = seen.zoom || extentOf(seen).map((one, k) => (Number.isFinite(one) ? one : (charts?.range[k] ?? one)));
+    const [first, last] =
+      seen.zoom || extentOf(seen).map((one, k) => (Number.isFinite(one) ? one : (charts?.range[k] ?? one)));
     const length = last - first;
     const moves = {
       ArrowLeft: [first - STEP * length, last - STEP * length],
@@ -97,32 +116,73 @@ function page(seen, choose, steer) {
     h(
       "header",
       { class: "title", key: "title" },
-      h("p", { class: "crumbs" }, h("a", { href: link("sensors") }, "Sensors"), " / ", h("a", { href: link("sensors", [], { group: item.group }) }, item.group)),
+      h(
+        "p",
+        { class: "crumbs" },
+        h("a", { href: link("sensors") }, "Sensors"),
+        " / ",
+        h("a", { href: link("sensors", [], { group: item.group }) }, item.group),
+      ),
       h("h1", { tabindex: "-1" }, item.sensor),
       pill(item.state),
-      item.learning !== "on" && h("span", { class: "pill paused" }, item.learning === "paused" ? "learning paused" : "learning off"),
+      item.learning !== "on" &&
+        h("span", { class: "pill paused" }, item.learning === "paused" ? "learning paused" : "learning off"),
       commands(item),
     ),
     facts(item),
-    item.open && h("section", { class: "cards one", key: "open", "aria-label": "Open alarm" }, h("h2", { class: "unseen" }, "Open alarm"), alarmCard(item.open)),
+    item.open &&
+      h(
+        "section",
+        { class: "cards one", key: "open", "aria-label": "Open alarm" },
+        h("h2", { class: "unseen" }, "Open alarm"),
+        alarmCard(item.open),
+      ),
     h(
       "section",
       { class: "panel drawn", key: "charts", "aria-label": "Charts" },
       ranges(seen, choose, steer),
-      !item.recorded && h("p", { class: "empty" }, "The samples of this sensor are not kept for charts: web.recorded says of how many they are."),
-      h("div", { tabindex: "0", role: "group", "aria-label": "Charts: arrow keys move, plus and minus zoom, 0 goes back", onkeydown: (event) => pressed(event, steer), hidden: !item.recorded }, h("div", { class: "charts", "data-keep": true })),
+      !item.recorded &&
+        h(
+          "p",
+          { class: "empty" },
+          "The samples of this sensor are not kept for charts: web.recorded says of how many they are.",
+        ),
+      h(
+        "div",
+        {
+          tabindex: "0",
+          role: "group",
+          "aria-label": "Charts: arrow keys move, plus and minus zoom, 0 goes back",
+          onkeydown: (event) => pressed(event, steer),
+          hidden: !item.recorded,
+        },
+        h("div", { class: "charts", "data-keep": true }),
+      ),
       legend(),
     ),
     h(
       "div",
       { class: "columns", key: "tables" },
       latest(item),
-      h("section", { key: "alarms" }, h("h2", {}, "Its alarms"), alarms.length ? h("ul", { class: "panel lines" }, alarms.map((alarm) => alarmLine(alarm, { named: false }))) : h("p", { class: "panel empty" }, "None that are kept.")),
+      h(
+        "section",
+        { key: "alarms" },
+        h("h2", {}, "Its alarms"),
+        alarms.length
+          ? h(
+              "ul",
+              { class: "panel lines" },
+              alarms.map((alarm) => alarmLine(alarm, { named: false })),
+            )
+          : h("p", { class: "panel empty" }, "None that are kept."),
+      ),
       h(
         "section",
         { class: "full", key: "models" },
         h("h2", {}, "Its models ", h("small", {}, h("a", { href: toModel(item) }, "all rounds of training"))),
-        models.length ? generations(models.slice(0, MODELS), item) : h("p", { class: "panel empty" }, "None of its own: not trained yet, or its group shares one."),
+        models.length
+          ? generations(models.slice(0, MODELS), item)
+          : h("p", { class: "panel empty" }, "None of its own: not trained yet, or its group shares one."),
       ),
     ),
   ];
@@ -140,37 +200,87 @@ function commands(item) {
 
 function facts(item) {
   const list = [
-    ["Score", [h("b", { class: item.score >= item.threshold ? "out" : "" }, number(item.score, 3)), h("span", { class: "dim" }, ` of ${number(item.threshold, 3)}`)]],
+    [
+      "Score",
+      [
+        h("b", { class: item.score >= item.threshold ? "out" : "" }, number(item.score, 3)),
+        h("span", { class: "dim" }, ` of ${number(item.threshold, 3)}`),
+      ],
+    ],
     ["Last sample", age(item.last)],
-    ["Samples", item.count < item.warmup ? `${integer(item.count)} of ${integer(item.warmup)} to warm up` : integer(item.count)],
+    [
+      "Samples",
+      item.count < item.warmup ? `${integer(item.count)} of ${integer(item.warmup)} to warm up` : integer(item.count),
+    ],
     ["Usual interval", duration(item.interval)],
     ["Model", `generation ${integer(item.generation)}`],
     ["Channels", integer(item.channels.length)],
   ];
-  return h("dl", { class: "facts", key: "facts" }, list.map(([name, value]) => h("div", { key: name }, h("dt", {}, name), h("dd", {}, value))));
+  return h(
+    "dl",
+    { class: "facts", key: "facts" },
+    list.map(([name, value]) => h("div", { key: name }, h("dt", {}, name), h("dd", {}, value))),
+  );
 }
 
 function pressed(event, steer) {
   if (!event.ctrlKey && !event.metaKey && !event.altKey && steer(event.key)) event.preventDefault();
 }
 
-const STEPS = [["ArrowLeft", "‹", "Earlier"], ["ArrowRight", "›", "Later"], ["-", "−", "Zoom out"], ["+", "+", "Zoom in"]];
+const STEPS = [
+  ["ArrowLeft", "‹", "Earlier"],
+  ["ArrowRight", "›", "Later"],
+  ["-", "−", "Zoom out"],
+  ["+", "+", "Zoom in"],
+];
 
 function ranges({ range, zoom }, choose, steer) {
   return h(
     "div",
     { class: "ranges", role: "group", "aria-label": "Time range" },
     Object.entries(RANGES).map(([key, [name]]) =>
-      h("button", { type: "button", "aria-pressed": String(!zoom && key === range), onclick: () => choose({ range: key, zoom: null }), key }, name),
+      h(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": String(!zoom && key === range),
+          onclick: () => choose({ range: key, zoom: null }),
+          key,
+        },
+        name,
+      ),
     ),
-    zoom && h("span", { class: "zoomed", key: "zoomed" }, `${clock(zoom[0])} – ${clock(zoom[1])}`, h("button", { type: "button", onclick: () => choose({ zoom: null }) }, "Reset zoom")),
-    h("span", { class: "steps" }, STEPS.map(([key, sign, name]) => h("button", { type: "button", "aria-label": name, title: name, onclick: () => steer(key) }, sign))),
+    zoom &&
+      h(
+        "span",
+        { class: "zoomed", key: "zoomed" },
+        `${clock(zoom[0])} – ${clock(zoom[1])}`,
+        h("button", { type: "button", onclick: () => choose({ zoom: null }) }, "Reset zoom"),
+      ),
+    h(
+      "span",
+      { class: "steps" },
+      STEPS.map(([key, sign, name]) =>
+        h("button", { type: "button", "aria-label": name, title: name, onclick: () => steer(key) }, sign),
+      ),
+    ),
   );
 }
 
 function legend() {
-  const parts = [["value", "measured"], ["expected", "expected"], ["band", "expected range"], ["threshold", "threshold"], ["shade", "alarm"], ["model", "training"]];
-  return h("ul", { class: "key", "aria-hidden": "true" }, parts.map(([kind, name]) => h("li", {}, h("i", { class: kind }), name)));
+  const parts = [
+    ["value", "measured"],
+    ["expected", "expected"],
+    ["band", "expected range"],
+    ["threshold", "threshold"],
+    ["shade", "alarm"],
+    ["model", "training"],
+  ];
+  return h(
+    "ul",
+    { class: "key", "aria-hidden": "true" },
+    parts.map(([kind, name]) => h("li", {}, h("i", { class: kind }), name)),
+  );
 }
 
 function latest(item) {
@@ -183,13 +293,27 @@ function latest(item) {
       "table",
       { class: "list evidence panel" },
       h("caption", { class: "unseen" }, "Latest values beside what was expected"),
-      h("thead", { class: "unseen" }, h("tr", {}, ["Channel", "Gauge", "Measured"].map((name) => h("th", { scope: "col" }, name)))),
+      h(
+        "thead",
+        { class: "unseen" },
+        h(
+          "tr",
+          {},
+          ["Channel", "Gauge", "Measured"].map((name) => h("th", { scope: "col" }, name)),
+        ),
+      ),
       h(
         "tbody",
         {},
         rows.map(([name, one]) => {
           const values = { ...one, actual: one.value };
-          return h("tr", { key: name }, h("th", { scope: "row" }, name), h("td", {}, gauge(values)), h("td", {}, against(values)));
+          return h(
+            "tr",
+            { key: name },
+            h("th", { scope: "row" }, name),
+            h("td", {}, gauge(values)),
+            h("td", {}, against(values)),
+          );
         }),
       ),
     ),

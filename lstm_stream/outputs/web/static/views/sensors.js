@@ -8,7 +8,15 @@ import { STATES, short } from "../words.js";
 
 const PAGE = 50;
 const REFRESH = 5_000; // ms
-const COLUMNS = [["name", "Sensor"], [null, "Group"], [null, "State"], [null, "Score beside threshold"], ["score", "Score"], ["last", "Last sample"], [null, "Model"]];
+const COLUMNS = [
+  ["name", "Sensor"],
+  [null, "Group"],
+  [null, "State"],
+  [null, "Score beside threshold"],
+  ["score", "Score"],
+  ["last", "Last sample"],
+  [null, "Model"],
+];
 
 export function show(root, route, { live, on }) {
   const { search = "", group = "", state = "", sort = "score", order = "desc", offset = 0 } = route.query;
@@ -30,7 +38,8 @@ export function show(root, route, { live, on }) {
   return { title: "Sensors", load, every: REFRESH, close: () => stop.forEach((one) => one()) };
 }
 
-const groups = (overview, { group }) => [...new Set([...(overview?.budget || []).map((one) => one.group), group])].filter(Boolean);
+const groups = (overview, { group }) =>
+  [...new Set([...(overview?.budget || []).map((one) => one.group), group])].filter(Boolean);
 
 function page(found, chosen, names, change) {
   return [
@@ -38,9 +47,26 @@ function page(found, chosen, names, change) {
     h(
       "form",
       { class: "filters", role: "search", key: "filters", onsubmit: (event) => event.preventDefault() },
-      h("label", {}, h("span", { class: "unseen" }, "Search sensors by name"), h("input", { type: "search", id: "search", placeholder: "Search by name", value: chosen.search, oninput: (event) => change({ search: event.target.value }) })),
+      h(
+        "label",
+        {},
+        h("span", { class: "unseen" }, "Search sensors by name"),
+        h("input", {
+          type: "search",
+          id: "search",
+          placeholder: "Search by name",
+          value: chosen.search,
+          oninput: (event) => change({ search: event.target.value }),
+        }),
+      ),
       choice("State", { "": "every state", ...STATES }, chosen.state, (state) => change({ state })),
-      names.length > 1 && choice("Group", { "": "every group", ...Object.fromEntries(names.map((name) => [name, name])) }, chosen.group, (group) => change({ group })),
+      names.length > 1 &&
+        choice(
+          "Group",
+          { "": "every group", ...Object.fromEntries(names.map((name) => [name, name])) },
+          chosen.group,
+          (group) => change({ group }),
+        ),
       h("p", { class: "dim", role: "status" }, found.total ? `${integer(found.total)} found` : "none found"),
     ),
     found.total > 0 && table(found.items, chosen, change),
@@ -53,7 +79,11 @@ export function choice(name, options, value, change) {
     "label",
     { key: name },
     h("span", { class: "unseen" }, name),
-    h("select", { onchange: (event) => change(event.target.value), value }, Object.entries(options).map(([key, text]) => h("option", { value: key, selected: key === value }, text))),
+    h(
+      "select",
+      { onchange: (event) => change(event.target.value), value },
+      Object.entries(options).map(([key, text]) => h("option", { value: key, selected: key === value }, text)),
+    ),
   );
 }
 
@@ -62,7 +92,11 @@ function table(items, chosen, change) {
     if (!key) return h("th", { scope: "col" }, name);
     const sorted = chosen.sort === key && (chosen.order === "asc" ? "ascending" : "descending");
     const order = sorted ? (chosen.order === "asc" ? "desc" : "asc") : key === "name" ? "asc" : "desc";
-    return h("th", { scope: "col", "aria-sort": sorted || "none" }, h("button", { type: "button", onclick: () => change({ sort: key, order }) }, name));
+    return h(
+      "th",
+      { scope: "col", "aria-sort": sorted || "none" },
+      h("button", { type: "button", onclick: () => change({ sort: key, order }) }, name),
+    );
   });
   return h(
     "table",
@@ -79,9 +113,19 @@ function row(item) {
     { key: `${item.group}\n${item.sensor}` },
     h("th", { scope: "row" }, h("a", { href: toSensor(item), title: item.sensor }, short(item.sensor))),
     h("td", { class: "group" }, item.group),
-    h("td", { class: "state" }, pill(item.state), item.learning === "paused" && h("span", { class: "pill paused" }, "learning paused")),
+    h(
+      "td",
+      { class: "state" },
+      pill(item.state),
+      item.learning === "paused" && h("span", { class: "pill paused" }, "learning paused"),
+    ),
     h("td", { class: "trend" }, spark(item.spark)),
-    h("td", { class: "number" }, number(item.score, 3), h("span", { class: "dim" }, ` of ${number(item.threshold, 3)}`)),
+    h(
+      "td",
+      { class: "number" },
+      number(item.score, 3),
+      h("span", { class: "dim" }, ` of ${number(item.threshold, 3)}`),
+    ),
     h("td", { class: "last" }, age(item.last)),
     h("td", { class: "model" }, `gen. ${integer(item.generation)}`),
   );
@@ -96,8 +140,16 @@ function pages({ total, items }, { offset }, change) {
   return h(
     "nav",
     { class: "pages", "aria-label": "Pages", key: "pages" },
-    h("button", { class: "button", type: "button", disabled: offset === 0, onclick: to(Math.max(0, offset - PAGE)) }, "Previous"),
+    h(
+      "button",
+      { class: "button", type: "button", disabled: offset === 0, onclick: to(Math.max(0, offset - PAGE)) },
+      "Previous",
+    ),
     h("span", {}, `${integer(offset + 1)}–${integer(offset + items.length)} of ${integer(total)}`),
-    h("button", { class: "button", type: "button", disabled: offset + PAGE >= total, onclick: to(offset + PAGE) }, "Next"),
+    h(
+      "button",
+      { class: "button", type: "button", disabled: offset + PAGE >= total, onclick: to(offset + PAGE) },
+      "Next",
+    ),
   );
 }
