@@ -90,7 +90,7 @@ def _allow_runs(a: SlotArrays, slot: int, view: View, is_open: bool) -> None:
 
 def _teach(a: SlotArrays, slot: int, budget: float) -> None:
     """Learn what the open alarm has shown as so many blocks that it would not even be doubtful."""
-    row, peak = np.array([slot], np.int32), a.maximum[slot].copy()
+    row, peak = np.array([slot], np.int32), excuses.WIDER * a.maximum[slot]
     votes, leading = np.ones(len(View)), np.zeros(1, np.int8)
     threshold = calibration.thresholds(row, a.interval, a.strictness, a.count, budget)
     for _ in range(ROUNDS):
