@@ -8,7 +8,7 @@ from typing import Protocol
 
 from lstm_stream.outputs.outbox import Letter
 
-PATIENCE = 10.0  # s for the broker to confirm what was sent together
+PATIENCE = 1.0  # s for the broker to confirm what was sent together; then the courier looks whether it is to end
 
 
 class Receipt(Protocol):
@@ -30,7 +30,7 @@ class MqttSink:
     """
 
     name = "mqtt"
-    longest_pause = 2.0
+    longest_pause = 5.0
 
     def __init__(self, publish: Callable[[str, bytes], Receipt], patience: float = PATIENCE) -> None:
         self._publish = publish
