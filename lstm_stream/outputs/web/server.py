@@ -72,6 +72,11 @@ class WebServer:
                 raise RuntimeError("the web server stopped while it started; the log says why")
             time.sleep(0.005)
 
+    @property
+    def scheme(self) -> str:
+        """`https` where it encrypts; after open()."""
+        return "https" if self._guard.encrypts else "http"
+
     def close(self) -> None:
         """Finish the responses under way and stop listening. May be called twice, or without open()."""
         if self._server is None or self._thread is None:
