@@ -256,7 +256,7 @@ class App:
         self._service.save()  # messages of before are not to be replayed by what is in force from now on
 
     def _reloaded(self, good: bool, at: float) -> None:
-        self.metrics.reloaded(good, time.time())
+        self.metrics.reloaded(good, at)
         self._on_reload()
 
     # --- what goes out
