@@ -257,8 +257,8 @@ class Series:
 
     # --- the scrape's
 
-    def render(self) -> bytes:
-        """The text of all series, each line after a line feed."""
+    def render(self) -> list[bytes]:
+        """The text of all series in pieces, each line after a line feed."""
         shown = self._shown
         text = [_count(SHOWN, "Sensors with series of their own.", shown.counts[::2])]
         text.append(
@@ -272,7 +272,7 @@ class Series:
         for k, (name, documentation) in enumerate(OF_CHANNELS.items()):
             text.append(header(f"lstm_stream_sensor_{name}", documentation))
             text += [lines(copy.block.before[name], copy.values[k]) for copy in shown.copies]
-        return b"".join(text)
+        return text
 
 
 def _count(name: str, documentation: str, counts: Sequence[int]) -> bytes:

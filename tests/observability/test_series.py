@@ -67,7 +67,7 @@ class Plant:
 
 
 def shown(series: Series) -> dict[tuple[str, ...], float]:
-    samples = [sample for family in parse_text(series.render().decode() + "\n") for sample in family.samples]
+    samples = [sample for family in parse_text(b"".join(series.render()).decode() + "\n") for sample in family.samples]
     names = {
         (sample.name.removeprefix("lstm_stream_sensor_"), *sample.labels.values()): sample.value for sample in samples
     }
