@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
@@ -14,9 +15,11 @@ import pytest
 from pydantic import BaseModel
 
 from lstm_stream import reload
+from lstm_stream.app import App, build
 from lstm_stream.changes import FIXED, FREE, differences, obstacle, refusals
 from lstm_stream.config import Config
 from lstm_stream.config.file import parse
+from lstm_stream.records import Message, Reading
 from lstm_stream.reload import RefusedError, Reloader
 
 
@@ -228,8 +231,6 @@ def test_a_file_that_is_only_touched_is_not_read_again(watched: Callable[..., Wa
 @pytest.fixture
 def app(mosquitto: Any, tmp_path: Path) -> Iterator[Any]:
     """A running daemon with its file at tmp_path / config.yaml, at a real broker."""
-    from lstm_stream.app import build
-
     path = tmp_path / "config.yaml"
     path.write_text(written(mosquitto, tmp_path))
     app = build(parse(path.read_text(), str(path)), file=path)
@@ -289,8 +290,6 @@ def test_the_running_daemon_takes_other_topics_groups_and_limits(
 def test_a_group_that_has_sensors_cannot_go(
     app: Any, mosquitto: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, wait_until: Callable[..., Any]
 ) -> None:
-    from lstm_stream.records import Reading
-
     both = "groups: {default: {model: {hidden: 2}}, pumps: {model: {hidden: 2}}}\nsources: [{topic: 'one/{sensor}'}]\n"
     (tmp_path / "config.yaml").write_text(written(mosquitto, tmp_path, both))
     app.reload()
@@ -302,3 +301,53 @@ def test_a_group_that_has_sensors_cannot_go(
         wait_until(lambda: metric(app, "config_last_reload_successful") == 0, "the refusal")
     assert "groups.pumps still has sensors" in caplog.text
     assert "pumps" in app._config.groups
+
+
+def test_after_a_crash_what_came_before_it_is_not_read_by_the_new_configuration(
+    tmp_path: Path, free_port: Callable[[], int], wait_until: Callable[..., Any]
+) -> None:
+    port = free_port()
+
+    def text(folder: Path, topic: str) -> str:
+        return (
+            f"broker: {{port: {port}}}\nstate: {{path: {folder}/state.db}}\nweb: {{enabled: false}}\n"
+            f"sources: [{{topic: '{topic}'}}]\ngroups: {{default: {{model: {{hidden: 2}}}}}}\n"
+        )
+
+    def hear(app: App, topic: str, first: int) -> None:
+        before = app.stats().samples
+        for k in range(first, first + 5):
+            app._inbox.put(Message(topic, f'{{"ts": {1.76e9 + 60 * k}, "t": {k % 3}}}'.encode(), 1.77e9))
+        wait_until(lambda: app.stats().samples == before + 5, "the samples")
+
+    def run(path: Path) -> tuple[App, threading.Thread]:
+        app = build(parse(path.read_text(), str(path)), file=path)
+        app.open()
+        thread = threading.Thread(target=app.run)
+        thread.start()
+        return app, thread
+
+    first, crashed = tmp_path / "first", tmp_path / "crashed"
+    first.mkdir()
+    path = first / "config.yaml"
+    path.write_text(text(first, "one/{sensor}"))
+    app, thread = run(path)
+    hear(app, "one/a", 0)
+    path.write_text(text(first, "two/{sensor}"))
+    app.reload()
+    wait_until(lambda: app._config.sources[0].topic == "two/{sensor}", "the new source")
+    hear(app, "two/a", 5)
+    app._service.ask(lambda: shutil.copytree(first, crashed)).result(20)  # what a power cut leaves
+    app.stop()
+    thread.join(30)
+    app.close()
+    path = crashed / "config.yaml"
+    path.write_text(text(crashed, "two/{sensor}"))
+    again, thread = run(path)
+    again.stop()
+    thread.join(30)
+    again.close()
+    assert again._fleet.inspect("default", "a") == app._fleet.inspect("default", "a")
+    facts = again._fleet.inspect("default", "a")
+    assert facts is not None
+    assert facts["count"] == 10
