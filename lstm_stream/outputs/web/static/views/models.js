@@ -12,7 +12,7 @@ const NEW = new Set(["adopted", "rollback"]); // results that begin a generation
 
 export function show(root, route, { live, on }) {
   const [group, sensor = ""] = route.parts;
-  return group === undefined ? list(root, route, { live, on }) : history(root, { group, sensor }, on);
+  return group === undefined ? fleet(root, route, { live, on }) : history(root, { group, sensor }, on);
 }
 
 function fleet(root, { query: { search = "" } }, { live, on }) {
