@@ -123,7 +123,7 @@ class App:
             self._fleet,
             self._session,
             self._vault.journal,
-            self._vault.save,
+            self._vault if self._vault.keeps else None,
             save_every(config.state),
             config.limits.batch,
             (self._reporter, self._watch, self._errands, *observers),

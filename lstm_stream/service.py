@@ -17,7 +17,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, TypeVar
@@ -38,12 +38,12 @@ from lstm_stream.records import (
     Event,
     Lost,
     Message,
-    Packed,
     Reading,
     Reason,
     Rejection,
     Reply,
 )
+from lstm_stream.saving import Saver, Saving
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ QUICK = 64 * 2**20  # bytes: what is saved at the end even where the journal has
 
 
 class Service:
-    """The loop over its parts. `save` stores packed sensors and the line's memory, and raises what it does not handle.
+    """The loop over its parts. Without a `saver` nothing is saved.
 
     `held` gives the readings that the decoder held back and that are due by a time; `due_by` says by which time now.
     `apply` is how the fleet obeys a command.
@@ -69,7 +69,7 @@ class Service:
         fleet: Fleet,
         session: Session,
         journal: Journal,
-        save: Callable[[Iterable[Packed], str], object] | None,
+        saver: Saver | None,
         save_every: float,
         batch: int,
         observers: Sequence[Observer] = (),
@@ -83,7 +83,7 @@ class Service:
         self._fleet = fleet
         self._session = session
         self._journal = journal
-        self._save = save
+        self._saving = Saving(fleet, journal, saver, self._saved) if saver is not None else None
         self._save_every = save_every
         self._batch = batch
         self._observers = observers
@@ -141,8 +141,7 @@ class Service:
         if not self._journal.repeats:  # else it goes on waiting, over the restart
             self._release(math.inf)
         self._look_after()
-        if not (self._journal.repeats and self._journal.durable and self._fleet.unsaved > QUICK):
-            self.save()
+        self._save_at_the_end()
         self._ended = True
         self._refuse()
 
@@ -249,7 +248,9 @@ class Service:
             self._look_after()
         since = now - self._saved_at
         if since >= self._save_every or (self._journal.wants_save and since >= RETRY):
-            self.save()
+            self.save(wait=False)
+        if self._saving is not None:
+            self._saving.finish(wait=False)
 
     def _listen(self) -> None:
         """While the broker is away nobody is silent; afterwards silence is counted from what comes first."""
@@ -284,25 +285,28 @@ class Service:
 
     # --- the state
 
-    def save(self) -> None:
+    def save(self, *, wait: bool = True) -> None:
         """Store what has changed; a failure is logged and tried again at the next time."""
         self._saved_at = self._monotonic()
-        if self._save is None:
+        if self._saving is None:
             return
-        began, failure = time.perf_counter(), None
-        try:
-            self._commit()
-            if self._journal.repeats:
-                self._listen_from(self._since)  # who was heard is not saved
-                self._journal.begin()
-            position = self._journal.position
-            self._save(self._fleet.pack(), self._memory())
-            self._fleet.saved()
-            self._journal.saved(position)
-        except Exception as error:
-            failure = str(error)
+        self._commit()
+        if self._journal.repeats:
+            self._listen_from(self._since)  # who was heard is not saved
+        self._saving.begin(self._memory, wait=wait)
+
+    def _saved(self, seconds: float, error: Exception | None) -> None:
+        if error is not None:
             log.error("the state could not be saved: %s", error)
-        self._observe(lambda observer: observer.on_save(time.perf_counter() - began, failure))
+        self._observe(lambda observer: observer.on_save(seconds, None if error is None else str(error)))
+
+    def _save_at_the_end(self) -> None:
+        """Where the journal has everything, saving must not make the end last long."""
+        safe = self._journal.repeats and self._journal.durable
+        if safe and self._saving is not None and self._saving.unsaved > QUICK:
+            self._saving.abandon()
+        else:
+            self.save()
 
     def _memory(self) -> str:
         """What the line itself remembers, as JSON with infinities."""

@@ -117,6 +117,11 @@ class Store:
                 db.execute("ROLLBACK")
         return count
 
+    def interrupt(self) -> None:
+        """Make a save that another thread is at fail; nothing of it is written then."""
+        if self._db is not None:
+            self._db.interrupt()
+
     def salvage(self) -> tuple[Path, int]:
         """Set the damaged file aside and begin a new one with what of it can be read.
 

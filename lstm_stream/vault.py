@@ -20,6 +20,7 @@ from lstm_stream.journal.journal import Journal
 from lstm_stream.outputs.outbox import LIMIT, Outbox
 from lstm_stream.outputs.scraped import Written
 from lstm_stream.records import Command, Event, Packed
+from lstm_stream.saving import Notes
 from lstm_stream.store import DamagedError, StateError, Store
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Vault:
     def __init__(self, state: State, fleet: Fleet, assembly: Assembly, session: Session, outbox: Outbox) -> None:
         self.journal = Journal(state.path, outbox, state.durability, state.generations, state.journal_bytes)
         self.prefix = ""  # of what Home Assistant was told, so that it can be taken back
-        self.save: Callable[[Iterable[Packed], str], object] | None = self._save if state.path else None
+        self.keeps = state.path is not None
         self._store = Store(state.path) if state.path else None
         self._outbox = outbox
         self._fleet = fleet
@@ -90,16 +91,22 @@ class Vault:
         if self._store is not None:
             self._store.close()
 
-    def _save(self, packed: Iterable[Packed], line: str) -> None:
+    # --- as a saver
+
+    def notes(self, line: str) -> Notes:
+        """What is saved besides the sensors."""
+        heard, receipts = self._assembly.memory() or "", self._session.memory()
+        return {"memory": heard, "line": line, "receipts": receipts, "homeassistant": self.prefix}
+
+    def save(self, packed: Iterable[Packed], notes: Notes) -> None:
+        """Write to the state file. Raises StateError."""
         if self._store is not None:
-            heard, receipts = self._assembly.memory() or "", self._session.memory()
-            memories: dict[str, str | bytes] = {
-                "memory": heard,
-                "line": line,
-                "receipts": receipts,
-                "homeassistant": self.prefix,
-            }
-            self._store.save(packed, memories)
+            self._store.save(packed, notes)
+
+    def interrupt(self) -> None:
+        """Make `save` fail soon, if one is under way."""
+        if self._store is not None:
+            self._store.interrupt()
 
     # --- what was told before
 

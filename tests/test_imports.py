@@ -32,7 +32,8 @@ ALLOWED = {
     "journal": "records outputs",  # of outputs what a letter is
     "store": "records journal",
     "line": "detect records",
-    "service": "line detect records journal",
+    "saving": "detect records journal",
+    "service": "line saving detect records journal",
     "reporting": "service detect outputs records",  # an observer: what the service did, as metrics
     "changes": "config",  # what of it can change while running
     "reload": "changes config",
@@ -40,7 +41,7 @@ ALLOWED = {
     "warming": "detect desk ingest outputs records config",
     "errands": "service desk ingest outputs detect records config lstm_stream",  # beside the line
     "app": "errands warming desk reload vault service reporting detect ingest outputs logs records config lstm_stream",
-    "vault": "store journal detect ingest outputs records config",
+    "vault": "saving store journal detect ingest outputs records config",
     "simulate": "records",
     # of service and detect: what an observer is told
     "demo": "stopping app service detect config records simulate lstm_stream",

@@ -90,6 +90,7 @@ class Line:
     connected: bool = True
     save_error: Exception | None = None
     save_every: float = 1e9
+    saves: bool = True
     path: Path | None = None  # of the state
     memory: str | None = None  # that was saved with it
     recalled: list[int] = field(default_factory=list)
@@ -108,7 +109,7 @@ class Line:
             self.fleet,
             self,
             self.journal,
-            self.save,
+            self if self.saves else None,
             self.save_every,
             100,
             (self,),
@@ -174,12 +175,18 @@ class Line:
 
     # the store
 
-    def save(self, packed: Iterable[Packed], memory: str) -> None:
+    def notes(self, line: str) -> dict[str, str]:
+        return {"line": line}
+
+    def interrupt(self) -> None:
+        self.diary.append(("interrupt",))
+
+    def save(self, packed: Iterable[Packed], notes: dict[str, str]) -> None:
         rows = list(packed)
         if self.save_error:
             raise self.save_error
         self.stored += rows
-        self.memory = memory
+        self.memory = notes["line"]
         self.saved.append({row.sensor for row in rows})
         self.diary.append(("save",))
 
@@ -322,8 +329,8 @@ def test_saves_come_at_their_time(line) -> None:
     assert line.saved == [{"a"}, set(), set()]  # after 60 s, after 120 s, at the end
 
 
-def test_without_a_state_nothing_is_saved(line, monkeypatch) -> None:
-    monkeypatch.setattr(line, "save", None)
+def test_without_a_state_nothing_is_saved(line) -> None:
+    line.saves = False
     line.run([sample("a", 1.0)])
     assert line.failures == []
 

@@ -51,7 +51,7 @@ def run(plan: Plan, folder: Path, say: bool = True) -> list[str]:
             if say and number % 50 == 49:
                 print(f"{number + 1} kills, {len(publisher.sent)} messages", flush=True)
             life = float(random.exponential(plan.life)) + 0.02
-            _live(random, plan, life, broker, network)
+            _live(random, plan, life, broker, network, publisher)
             daemons.end(signal.SIGKILL)
             daemons.start(cold=bool(plan.cold) and number % plan.cold == plan.cold - 1)
         publisher.stop()
@@ -79,7 +79,9 @@ def run(plan: Plan, folder: Path, say: bool = True) -> list[str]:
     return wrong
 
 
-def _live(random: np.random.Generator, plan: Plan, life: float, broker: Broker, network: Network) -> None:
+def _live(
+    random: np.random.Generator, plan: Plan, life: float, broker: Broker, network: Network, publisher: Publisher
+) -> None:
     """A life of so many seconds, with trouble perhaps."""
     if random.random() >= plan.trouble:
         time.sleep(life)
@@ -87,9 +89,11 @@ def _live(random: np.random.Generator, plan: Plan, life: float, broker: Broker, 
     time.sleep(life / 2)
     kind = random.integers(3)
     if kind == 0:
+        publisher.rest()
         broker.stop()
         time.sleep(min(life, 0.5))
         broker.start()
+        publisher.go_on()
     else:
         (network.cut if kind == 1 else network.hold)()
         time.sleep(min(life, 3.0))

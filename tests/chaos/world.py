@@ -166,17 +166,20 @@ class Network:
 
 
 class Publisher:
-    """Publishes the load at a steady rate, each message exactly once (QoS 2), in order, whatever the broker does."""
+    """Publishes the load at a steady rate, one message after the other has been confirmed.
+
+    It rests while the broker restarts: what a publisher repeats, because it heard of no PUBACK, is another message to
+    the broker, and QoS 2 does not help: over a restart mosquitto 2.0.11 loses one now and then.
+    """
 
     def __init__(self, port: int, source: Iterator[tuple[str, bytes]], rate: float) -> None:
         self.sent: list[tuple[str, bytes]] = []
         self._source = source
         self._rate = rate
         self._stopping = threading.Event()
+        self._may_send = threading.Lock()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, "chaos-publisher", clean_session=False)
         self._client.reconnect_delay_set(1, 1)
-        self._client.max_inflight_messages_set(1)  # in order, over reconnections too
-        self._client.max_queued_messages_set(0)
         self._client.connect(HOST, port)
         self._client.loop_start()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -189,17 +192,24 @@ class Publisher:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def rest(self) -> None:
+        """Send nothing until `go_on`; returns when the broker has confirmed everything."""
+        self._may_send.acquire()
+
+    def go_on(self) -> None:
+        """The end of the rest."""
+        self._may_send.release()
+
     def _run(self) -> None:
         due = time.monotonic()
         while not self._stopping.is_set():
             topic, payload = next(self._source)
-            told = self._client.publish(topic, payload, qos=2)
-            self.sent.append((topic, payload))
+            with self._may_send:
+                wait_until(self._client.is_connected, "the publisher's connection")
+                self.sent.append((topic, payload))
+                self._client.publish(topic, payload, qos=1).wait_for_publish(PATIENCE)
             due = max(due + 1 / self._rate, time.monotonic() - 0.5)
             self._stopping.wait(max(0.0, due - time.monotonic()))
-            while not told.is_published() and len(self.sent) % 50 == 0:
-                time.sleep(0.001)  # no more than so many wait
-        told.wait_for_publish(PATIENCE)
 
 
 class Listener:
