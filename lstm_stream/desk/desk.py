@@ -134,7 +134,7 @@ class Desk:
         shown = rows[query.offset : query.offset + query.limit].tolist()
         keys = [(table.overview.group[row], table.overview.sensor[row]) for row in shown]
         recorder = self._parts.watch.recorder
-        sparks = await self._ask(lambda: [recorder.spark(key, SPARK) for key in keys])
+        sparks = await self._ask(lambda: recorder.sparks(keys, SPARK))
         still, groups = self._parts.alarms.open(), self._parts.config().groups
         items = []
         for row, key, spark in zip(shown, keys, sparks, strict=True):
@@ -173,7 +173,7 @@ class Desk:
         """One sensor."""
         p, key = self._parts, (query.group, query.sensor)
         recorder = p.watch.recorder
-        found = await self._ask(lambda: (p.fleet.inspect(*key), recorder.spark(key, SPARK), recorder.last(key)))
+        found = await self._ask(lambda: (p.fleet.inspect(*key), recorder.sparks([key], SPARK)[0], recorder.last(key)))
         facts, spark, last = found
         if facts is None:
             return None
@@ -239,12 +239,9 @@ class Desk:
 
     async def models(self, query: q.ModelsQuery) -> d.Models | None:
         """The history of weights."""
-        table = await self._fresh()
-        o = table.overview
-        here = [k for k, name in enumerate(o.group) if name == query.group and query.sensor in ("", o.sensor[k])]
-        if not here and (query.sensor or query.group not in self._parts.config().groups):
+        current = await self._generation(query)
+        if current is None:
             return None
-        current = max((int(o.generation[k]) for k in here), default=0)
         rounds = await asyncio.to_thread(self._generations, query.group, query.sensor)
         made = [k for k, one in enumerate(rounds) if one.generation == current and one.result in _ADOPTED]
         latest = max(made, default=-1)
@@ -262,6 +259,17 @@ class Desk:
             for k, one in enumerate(rounds)
         ]
         return d.Models(documents[::-1])
+
+    async def _generation(self, query: q.ModelsQuery) -> int | None:
+        """That in force of a sensor or of what its group shares; None where there is no such sensor or group."""
+        if query.sensor:
+            facts = await self._ask(lambda: self._parts.fleet.inspect(query.group, query.sensor))
+            return None if facts is None else int(facts["generation"])
+        if query.group not in self._parts.config().groups:
+            return None
+        o = (await self._fresh()).overview
+        here = np.fromiter((group == query.group for group in o.group), np.bool_, len(o.group))
+        return int(o.generation[here].max(initial=0))
 
     def _generations(self, group: str, sensor: str) -> list[Generation]:
         """How rounds of training ended, oldest first: those in the book, and later ones that are not written yet."""

@@ -161,10 +161,20 @@ class Recorder:
         track = self._tracks.get(key)
         return track.place.tape.trace(track.place.row) if track else None
 
-    def spark(self, key: Key, points: int) -> NDArray[np.float32]:
-        """A sensor's latest scores as multiples of the threshold; empty where it is not recorded."""
-        track = self._tracks.get(key)
-        return track.place.tape.spark(track.place.row, points) if track else np.empty(0, np.float32)
+    def sparks(self, keys: Sequence[Key], points: int) -> list[NDArray[np.float32]]:
+        """Sensors' latest scores as multiples of the threshold; empty where one is not recorded."""
+        found: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(keys)
+        tapes: dict[int, tuple[Tape, list[int], list[int]]] = {}  # with the numbers of keys, and their rows
+        for number, key in enumerate(keys):
+            track = self._tracks.get(key)
+            if track is not None:
+                _, numbers, rows = tapes.setdefault(id(track.place.tape), (track.place.tape, [], []))
+                numbers.append(number)
+                rows.append(track.place.row)
+        for tape, numbers, rows in tapes.values():
+            for number, line in zip(numbers, tape.sparks(rows, points), strict=True):
+                found[number] = line
+        return found
 
     def last(self, key: Key) -> list[tuple[str, list[float]]] | None:
         """Each channel's value, expected, lower and upper at the last sample; None where it is not recorded."""

@@ -253,13 +253,16 @@ class Tape:
         end = np.minimum(start + BUCKET, time[0]) if len(places) else start
         return places, start, end - start
 
-    def spark(self, row: int, points: int) -> F4:
-        """The latest scores as multiples of the threshold; 0 while warming up."""
-        recent = _order(self.rings.written[row], FINE)[-points:]
-        score, threshold = self.rings.score[row][recent].T
+    def sparks(self, rows: Sequence[int], points: int) -> list[F4]:
+        """Of each row the latest scores as multiples of the threshold, `points` at most; 0 while warming up."""
+        r, where = self.rings, np.array(rows, np.intp)
+        written = r.written[where]
+        places = (written[:, None] + np.arange(-points, 0)) % FINE
+        score, threshold = np.moveaxis(r.score[where[:, None], places], -1, 0)
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = score / threshold
-        return np.where(np.isfinite(ratio), np.round(ratio, 3), np.float32(0.0))
+        shown = np.where(np.isfinite(ratio), np.round(ratio, 3), np.float32(0.0))
+        return [line[points - min(count, points) :] for line, count in zip(shown, written.tolist(), strict=True)]
 
     def latest(self, row: int) -> F4:
         """The latest sample's value, expected, lower and upper (D, 4); NaN before the first."""

@@ -117,7 +117,7 @@ def test_what_is_absent_or_unknown_stays_so() -> None:
     assert np.isnan(trace.values[:, 0, 0]).tolist() == [True, False]
     assert np.isnan(trace.values[:, 1, 0]).tolist() == [False, True]
     assert trace.threshold.tolist() == [np.inf, 4.0]
-    assert line.recorder.spark(("g", "a"), 5).tolist() == [0.0, 0.25]
+    assert line.recorder.sparks([("g", "a")], 5)[0].tolist() == [0.0, 0.25]
 
 
 def test_any_batching_records_the_same() -> None:
@@ -133,6 +133,19 @@ def test_any_batching_records_the_same() -> None:
         for sensor in ("s0", "s1", "s2"):
             np.testing.assert_array_equal(single.trace(sensor).values, other.trace(sensor).values)
             np.testing.assert_array_equal(single.trace(sensor).time, other.trace(sensor).time)
+
+
+def test_sparks_are_the_latest_scores_of_each_sensor(line: Line) -> None:
+    for k in range(FINE + 7):
+        line.send(("long", START + k, 0.0), score=k)
+    line.send(("short", START, 0.0), score=3.0)
+    line.send(("short", START + 1, 0.0), score=5.0, threshold=np.inf)
+    wide = Line(channels=("v", "w"))
+    wide.recorder = line.recorder
+    wide.send(("wide", START, 0.0), score=2.0)
+    sparks = line.recorder.sparks([("g", name) for name in ("short", "nobody", "wide", "long")], 4)
+    expected = [[0.75, 0.0], [], [0.5], [(FINE + k) / 4 for k in (3, 4, 5, 6)]]
+    assert [spark.tolist() for spark in sparks] == expected
 
 
 # --- which sensors
@@ -168,7 +181,7 @@ def test_nothing_is_recorded_where_the_limit_is_0() -> None:
     line.recorder.interesting(("g", "a"), ("v",), 0)
     line.send(("a", START + 1, 1.0))
     assert len(line.recorder) == 0
-    assert line.recorder.spark(("g", "a"), 5).tolist() == []
+    assert line.recorder.sparks([("g", "a")], 5)[0].tolist() == []
 
 
 def test_a_row_that_another_sensor_took_over_is_not_mixed_up(line: Line) -> None:
