@@ -8,6 +8,7 @@ Its life:
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -55,6 +56,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STALLED = 30.0  # s without a turn of the loop before the daemon calls itself unhealthy
+SWITCH = 0.001  # s that a thread of Python's may keep the line waiting, such as one that answers a scrape
 GOODBYE = 5.0  # s for events to reach the broker at the end
 UNSCORED = 60.0  # s of messages without a scored sample before it calls itself not ready
 
@@ -171,6 +173,7 @@ class App:
     def run(self) -> None:
         """Work until `stop`; then finish what was taken, and save."""
         self._worker = threading.get_ident()
+        sys.setswitchinterval(SWITCH)
         self._service.run()
 
     def obey(self, order: Order, by: str) -> CommandReply:
