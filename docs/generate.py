@@ -19,7 +19,6 @@ from lstm_stream.changes import FIXED, obstacle
 from lstm_stream.cli.program import parser
 from lstm_stream.config import Config
 from lstm_stream.config.file import schema
-from lstm_stream.outputs import events
 from lstm_stream.outputs.web.openapi import describe
 
 FOLDER = Path(__file__).parent / "reference"
@@ -35,7 +34,7 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """Name -> text."""
-    made = {"README.md": index(), "options.md": options(), "commands.md": commands(), "events.md": payloads()}
+    made = {"README.md": index(), "options.md": options(), "commands.md": commands()}
     return {name: NOTE + "\n" + text for name, text in (made | {"api.md": api()}).items()}
 
 
@@ -45,7 +44,7 @@ def index() -> str:
 
 - [Options](options.md): all that a configuration may say, with defaults, limits, and what can change while running
 - [Command line](commands.md): every command and its arguments
-- [Events](events.md): what is published when an alarm opens or closes
+- [Events](../events.md): what is published when an alarm opens or closes, and where it can go
 - [API](api.md): JSON over HTTP
 - [Metrics](../metrics.md): what Prometheus sees
 - [Payloads](../formats.md): what messages may look like, and the presets
@@ -206,13 +205,7 @@ def _argument(action: argparse.Action) -> str:
     return f"| `{f'[{text}]' if optional else text}` | {meaning}{' (required)' if shown and action.required else ''} |"
 
 
-# --- events and the API
-
-
-def payloads() -> str:
-    """What the module that writes events says of them."""
-    text = (events.__doc__ or "").strip().splitlines()
-    return "# Events\n\n" + "\n".join(text) + "\n"
+# --- the API
 
 
 def api() -> str:

@@ -139,10 +139,10 @@ class Stopped:
 
         def rows() -> Iterator[Packed]:
             for row in self._rows():
-                is_shared = not row.sensor and row.group in groups
-                if (wanted is None or (row.group, row.sensor) in wanted or is_shared) and row.group == (
-                    group or row.group
-                ):
+                is_wanted = (
+                    wanted is None or (row.group, row.sensor) in wanted or (not row.sensor and row.group in groups)
+                )
+                if row.group and is_wanted and row.group == (group or row.group):  # of no group: how to undo commands
                     yield row
 
         entries = [Entry(row.group, row.sensor, row.channels, row.signature, len(row.state)) for row in rows()]
