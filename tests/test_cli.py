@@ -25,7 +25,7 @@ from lstm_stream.stopping import stop_on_signals
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
-VERBS = ("demo", "run", "check", "replay", "explain", "evaluate", "pretrain", "bench")
+VERBS = ("demo", "run", "check", "replay", "explain", "evaluate", "pretrain", "state", "plot", "bench")
 
 
 def cli(*arguments: str | bytes | Path, stdin: bytes = b"", cwd: Path = ROOT, **environment: str) -> Any:
@@ -247,6 +247,8 @@ def test_explain_can_show_anything(topic: str, payload: bytes) -> None:
         ["explain", "--topic", "a", "--payload", "1", "--config"],
         ["evaluate", "faults", "--config"],
         ["pretrain", "--out", "x.safetensors", "--config"],
+        ["state", "list", "--config"],
+        ["plot", "x", "--config"],
     ],
 )
 def test_every_command_reports_a_wrong_configuration_on_stderr(verb: list[str], file: Path) -> None:
