@@ -62,7 +62,7 @@ class Delivery:
     def render(self, event: Event) -> tuple[str, bytes]:
         """The topic and the payload of an event."""
         rule, window = self._events.severity, self._windows.name_for(event)
-        return topic_for(self._events.topic, event), to_json(event, time.time(), self._version, rule, window)
+        return self._topic(event), to_json(event, time.time(), self._version, rule, window)
 
     def open(self, outbox: Outbox, told: Callable[[str], Iterable[Event]] = lambda _sink: ()) -> None:
         """Start the couriers. `told` gives the events that a sink was told before this process began, in order."""
@@ -94,12 +94,14 @@ class Delivery:
 
     def _policy(self, least: SeverityName, grouped: bool, windows: Windows) -> Policy:
         events = self._events
-        topic = partial(topic_for, events.topic)
-        incidents = Incidents(events.grouping, events.severity, topic, self._version) if grouped else None
+        incidents = Incidents(events.grouping, events.severity, self._topic, self._version) if grouped else None
         return Policy(least, events.severity, windows, incidents)
 
     def _body(self, settings: Webhook) -> Callable[[Letter], bytes]:
-        return Alerts(self._events.severity) if settings.format == "alertmanager" else _payload
+        return Alerts(lambda: self._events.severity) if settings.format == "alertmanager" else _payload
+
+    def _topic(self, event: Event) -> str:
+        return topic_for(self._events.topic, event)
 
     def _remark(self, event: Event) -> str:
         window = self._windows.name_for(event)

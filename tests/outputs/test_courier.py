@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lstm_stream.config import Grouping, Severity, Window
+from lstm_stream.config import Events, Grouping, Severity, Window
 from lstm_stream.outputs.courier import FIRST_PAUSE, Courier, Policy
+from lstm_stream.outputs.delivery import Delivery
 from lstm_stream.outputs.grouping import Incidents
 from lstm_stream.outputs.maintenance import Windows
 from lstm_stream.outputs.outbox import Outbox
@@ -206,3 +209,67 @@ def test_an_error_of_its_own_does_not_end_it(wait_until: Any, caplog: pytest.Log
     courier.stop()
     courier.join(timeout=5)
     assert "the courier of memory goes on after an error" in caplog.text
+
+
+class Broker:
+    """Confirms nothing, or all."""
+
+    def __init__(self) -> None:
+        self.there = True
+        self.topics: list[str] = []
+
+    def publish(self, topic: str, _payload: bytes) -> Broker:
+        self.topics.append(topic)
+        return self
+
+    def wait_for_publish(self, timeout: float | None = None) -> None:
+        if not self.there:
+            time.sleep(timeout or 0.0)
+
+    def is_published(self) -> bool:
+        return self.there
+
+
+def delivery(broker: Broker, counts: Counter[str], **events: Any) -> tuple[Delivery, Outbox]:
+    """All sinks of a configuration, with their couriers at work."""
+    made = Delivery(
+        Events.model_validate(events),
+        (),
+        "0.1.0",
+        broker.publish,
+        lambda sink, result, number: counts.update({f"{sink} {result}": number}),
+    )
+    outbox = Outbox(made.names, made.render)
+    made.open(outbox)
+    return made, outbox
+
+
+def test_topic_severity_and_maintenance_can_change_while_it_runs(wait_until: Any, tmp_path: Path) -> None:
+    broker, counts = Broker(), Counter[str]()
+    file = tmp_path / "events.jsonl"
+    made, outbox = delivery(broker, counts, files=[{"path": str(file), "min_severity": "warning"}])
+    assert made.names == ("mqtt", "log", "file")
+    outbox.post(outbox.write([alarm("a")]))
+    wait_until(lambda: counts["file filtered"] == counts["mqtt ok"] == 1, "the first")
+    settings = {"topic": "new/{sensor}", "severity": {"warning": 0.0}, "files": [{"path": str(file)}]}
+    window = Window.model_validate({"sensors": ["c"], "start": "00:00", "end": "00:00"})
+    made.configure(Events.model_validate(settings), [window])
+    outbox.post(outbox.write([alarm("b"), alarm("c"), alarm("c", closed=T0 + 5)]))
+    wait_until(lambda: counts["mqtt ok"] == 2 and counts["file muted"] == 2, "the second")
+    wait_until(lambda: counts["log ok"] == 4, "all of them in the log")
+    made.close(timeout=5)
+    assert broker.topics == ["lstm_stream/a/anomaly", "new/b"]
+    assert [json.loads(line)["sensor"] for line in file.read_text().splitlines()] == ["b"]
+
+
+def test_the_end_does_not_wait_for_a_broker_that_is_away(wait_until: Any) -> None:
+    broker, counts = Broker(), Counter[str]()
+    broker.there = False
+    made, outbox = delivery(broker, counts)
+    outbox.post(outbox.write([alarm(f"s{k}") for k in range(300)]))
+    wait_until(lambda: counts["mqtt failed"], "the broker to be missed")
+    began = time.monotonic()
+    made.close(timeout=5)
+    assert time.monotonic() - began < 4
+    assert outbox.waiting() == {"mqtt": 300, "log": 0}
+    assert len(broker.topics) == 100, "what was sent is not sent again"

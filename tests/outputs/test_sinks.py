@@ -267,7 +267,7 @@ def test_a_header_of_two_lines_is_refused_without_being_shown(tmp_path: Path) ->
 
 
 def test_alertmanager_gets_an_alert_that_lasts_until_it_is_ended() -> None:
-    alerts = Alerts(Severity())
+    alerts = Alerts(Severity)
     (opened,) = json.loads(alerts(letter(alarm("pump", score=5.0))))
     assert opened["labels"] == {
         "alertname": "LstmStreamAnomaly",
@@ -283,7 +283,7 @@ def test_alertmanager_gets_an_alert_that_lasts_until_it_is_ended() -> None:
 
 
 def test_after_a_restart_an_alert_is_ended_whatever_its_severity_was() -> None:
-    ended = json.loads(Alerts(Severity())(letter(alarm("pump", closed=T0 + 60))))
+    ended = json.loads(Alerts(Severity)(letter(alarm("pump", closed=T0 + 60))))
     assert [alert["labels"]["severity"] for alert in ended] == ["info", "warning", "critical"]
 
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 from lstm_stream.config.outlets import Severity, SeverityName
@@ -23,9 +24,9 @@ REMEMBERED = 10_000  # open alarms
 
 
 class Alerts:
-    """Makes what is posted of a letter."""
+    """Makes what is posted of a letter; `rule` gives the rule of severities in force."""
 
-    def __init__(self, rule: Severity) -> None:
+    def __init__(self, rule: Callable[[], Severity]) -> None:
         self._rule = rule
         self._severity: OrderedDict[str, SeverityName] = OrderedDict()  # at opening, by cause
 
@@ -34,7 +35,7 @@ class Alerts:
         event = letter.event
         cause = event.id.rpartition("-")[0]
         if event.state == "opened":
-            self._severity[cause] = severity_of(event, self._rule)
+            self._severity[cause] = severity_of(event, self._rule())
             if len(self._severity) > REMEMBERED:
                 self._severity.popitem(last=False)
             return dumps([_alert(event, self._severity[cause])])
