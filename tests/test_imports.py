@@ -57,7 +57,8 @@ ALLOWED = {
     "bench": "lstm config lstm_stream",
     "statefile": "options app desk outputs detect store journal records config lstm_stream",
     "plotting": "statefile replay outputs config",
-    "cli": "options stopping machinecode notify plotting statefile app demo replay explain evaluate pretrain bench logs config lstm_stream",
+    "cli": "options stopping machinecode notify plotting statefile app demo "
+    "replay explain evaluate pretrain bench logs config lstm_stream",
     "__main__": "cli",
 }
 
