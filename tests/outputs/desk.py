@@ -47,13 +47,17 @@ OVERVIEW = d.Overview(
 
 
 class FakeDesk:
-    """Knows one sensor; `queries` are what was asked, `orders` what was commanded. `delay` s pass before an answer."""
+    """Knows one sensor; `queries` are what was asked, `orders` what was commanded. `failure`: nothing is answered."""
 
     def __init__(self) -> None:
-        self.queries: list[q.Query] = []
-        self.orders: list[tuple[q.Order, str]] = []
         self.tell: Callable[[str, Callable[[], object]], None]
         self.commands_allowed: bool | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """As if nothing had happened."""
+        self.queries: list[q.Query] = []
+        self.orders: list[tuple[q.Order, str]] = []
         self.failure: Exception | None = None
 
     def serve(self, commands: bool, tell: Callable[[str, Callable[[], object]], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import http.client
 import json
@@ -10,8 +11,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import bcrypt
 import jsonschema
 import pytest
 
@@ -35,31 +38,50 @@ PATHS = {
     "/problems": "",
     "/commands": "",
 }
+LARGE = "x" * 8_000_000  # more than the system buffers for a client
 PAUSE = {"verb": "pause", "group": "pumps", "sensor": "pump-7"}
 
 
+@pytest.fixture(scope="module")
+def house() -> Iterator[tuple[WebServer, FakeDesk]]:
+    """A web server with the usual options, and its desk: to start and to end one takes longer than most tests."""
+    desk = FakeDesk()
+    server = WebServer(Web(port=0), Metrics("1").render, lambda: Health(True, True), desk)
+    server.open()
+    yield server, desk
+    server.close()
+
+
 @pytest.fixture
-def desk() -> FakeDesk:
+def server(house: tuple[WebServer, FakeDesk]) -> WebServer:
+    return house[0]
+
+
+@pytest.fixture
+def desk(house: tuple[WebServer, FakeDesk]) -> FakeDesk:
+    """That of `server`, which has heard nothing yet."""
+    house[1].forget()
+    return house[1]
+
+
+@pytest.fixture
+def other() -> FakeDesk:
+    """That of `serve`."""
     return FakeDesk()
 
 
 @pytest.fixture
-def serve(desk: FakeDesk) -> Iterator[Callable[..., WebServer]]:
-    """`serve(**options)`: a web server with these options of `web`."""
+def serve(other: FakeDesk) -> Iterator[Callable[..., WebServer]]:
+    """`serve(**options)`: a web server of its own with these options of `web`."""
     with contextlib.ExitStack() as stack:
 
         def make(**options: Any) -> WebServer:
-            server = WebServer(Web(port=0, **options), Metrics("1").render, lambda: Health(True, True), desk)
+            server = WebServer(Web(port=0, **options), Metrics("1").render, lambda: Health(True, True), other)
             server.open()
             stack.callback(server.close)
             return server
 
         yield make
-
-
-@pytest.fixture
-def server(serve: Callable[..., WebServer]) -> WebServer:
-    return serve()
 
 
 def ask(server: WebServer, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
@@ -243,13 +265,35 @@ def test_a_page_of_our_own_commands(server: WebServer, desk: FakeDesk) -> None:
     ],
 )
 def test_commands_are_off_where_strangers_reach_the_page_unless_they_are_switched_on(
-    serve: Callable[..., WebServer], desk: FakeDesk, options: dict[str, Any], allowed: bool
+    serve: Callable[..., WebServer], other: FakeDesk, options: dict[str, Any], allowed: bool
 ) -> None:
     server = serve(**options)
-    assert desk.commands_allowed is allowed, "the page is told"
+    assert other.commands_allowed is allowed, "the page is told"
     status, document = ask(server, "/commands", PAUSE)
     assert (status == 200) is allowed, document
-    assert len(desk.orders) == allowed
+    assert len(other.orders) == allowed
+
+
+def test_users_may_command_from_anywhere_and_are_named(
+    serve: Callable[..., WebServer], other: FakeDesk, tmp_path: Path
+) -> None:
+    path = tmp_path / "web.config.yml"
+    path.write_text(f"basic_auth_users: {{ann: '{bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}'}}")
+    server = serve(host="0.0.0.0", config_file=path)
+    assert other.commands_allowed is True
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection.request("POST", f"{ROOT}/commands", json.dumps(PAUSE), {"Content-Type": "application/json"})
+    assert connection.getresponse().status == 401
+    connection.close()
+    login = "Basic " + base64.b64encode(b"ann:secret").decode()
+    assert ask(server, "/commands", PAUSE, Authorization=login)[0] == 200
+    assert [by for _, by in other.orders] == ["ann"]
+
+
+def test_a_name_that_nobody_checked_is_not_believed(server: WebServer, desk: FakeDesk) -> None:
+    login = "Basic " + base64.b64encode(b"root:whatever").decode()
+    assert ask(server, "/commands", PAUSE, Authorization=login)[0] == 200
+    assert [by for _, by in desk.orders] == ["web 127.0.0.1"]
 
 
 # --- the stream
@@ -369,7 +413,10 @@ def test_a_stream_is_not_evicted_for_connections_that_do_nothing(
         client.until(b'{"id":"a"}')
 
 
-def test_of_too_many_streams_the_last_is_told_so(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_too_many_streams_the_last_is_told_so(
+    serve: Callable[..., WebServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve()
     monkeypatch.setattr(stream, "STREAMS", 2)
     with Client(server) as one, Client(server) as two:
         one.until(b"event: overview")
@@ -380,7 +427,10 @@ def test_of_too_many_streams_the_last_is_told_so(server: WebServer, monkeypatch:
         assert ask(server, "/overview")[0] == 200
 
 
-def test_a_page_that_left_makes_room(server: WebServer, monkeypatch: pytest.MonkeyPatch, wait_until: Any) -> None:
+def test_a_page_that_left_makes_room(
+    serve: Callable[..., WebServer], monkeypatch: pytest.MonkeyPatch, wait_until: Any
+) -> None:
+    server = serve()
     monkeypatch.setattr(stream, "STREAMS", 1)
     with Client(server) as client:
         client.until(b"event: overview")
@@ -396,36 +446,36 @@ def test_a_page_that_does_not_read_is_let_go_and_the_others_hear_everything(
     server: WebServer, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web._Connection, "patience", 0.3)
-    big = "x" * 100_000
     with Client(server, buffer=4096) as stuck, Client(server) as client:
         stuck.until(b"event: overview")
         client.until(b"event: overview")
-        for number in range(80):
-            desk.tell("alarm", lambda number=number: {"id": number, "text": big})
-            client.until(b'"id":%d,' % number)
-            client.text = b""
+        desk.tell("alarm", lambda: {"text": LARGE, "id": "large"})
+        client.until(b'"id":"large"')
         assert not stuck.ended(), "cut off"
         desk.tell("alarm", lambda: {"id": "last"})
         client.until(b'{"id":"last"}')
 
 
 def test_the_end_comes_at_once_with_open_streams_one_of_them_stuck(
-    serve: Callable[..., WebServer], desk: FakeDesk, caplog: pytest.LogCaptureFixture
+    serve: Callable[..., WebServer], other: FakeDesk, caplog: pytest.LogCaptureFixture
 ) -> None:
+    before = _web_threads()
     server = serve()
     with Client(server) as client, Client(server, buffer=4096) as stuck:
         client.until(b"event: overview")
         stuck.until(b"event: overview")
-        for number in range(100):
-            desk.tell("alarm", lambda number=number: {"id": number, "text": "x" * 100_000})
-            client.until(b'"id":%d,' % number)
-            client.text = b""
+        other.tell("alarm", lambda: {"text": LARGE, "id": "large"})
+        client.until(b'"id":"large"')
         began = time.monotonic()
         server.close()
         assert time.monotonic() - began < 1.0
         assert client.ended(), "said goodbye"
-    assert "web" not in {thread.name for thread in threading.enumerate()}
+    assert _web_threads() == before
     assert not caplog.records
+
+
+def _web_threads() -> int:
+    return sum(thread.name == "web" for thread in threading.enumerate())
 
 
 def test_an_answer_that_takes_too_long_is_given_up(
