@@ -15,7 +15,6 @@ import fnmatch
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +26,7 @@ from lstm_stream.outputs.sticky import Sticky
 from lstm_stream.records import Event, Samples, Verdicts
 
 LOOK = 10.0  # s between two choices of who is shown, while no new sensors come
+FIRST = np.float32(1e6)  # an open alarm ranks above any score
 SCORE, ANOMALY = 1, 3  # of OF_SENSORS
 
 OF_CHANNELS = {
@@ -93,11 +93,12 @@ class Shown(NamedTuple):
 class _Table:
     """The sensors of one group with the same channels, by slot (S,), and the rows (n,) of those that are shown."""
 
-    def __init__(self, group: str, channels: tuple[str, ...], sensors: Sequence[str | None]) -> None:
+    def __init__(self, group: str, channels: tuple[str, ...]) -> None:
         self.group = group
         self.channels = channels
-        self.sensors = sensors  # by slot, kept up by its owner
-        self.stay = np.empty(0, np.int64)
+        self.sensors: Sequence[str | None] = []  # by slot, kept up by their owner, and the stays of whoever is there
+        self.stays = np.empty(0, np.int64)
+        self.stay = np.empty(0, np.int64)  # of the sensor seen last
         self.score = np.empty(0, np.float32)
         self.peak = np.empty(0, np.float32)  # highest score since the last look
         self.alarmed = np.empty(0, np.bool_)
@@ -129,10 +130,10 @@ class _Table:
         self.slots, self.facts, self.values = slots, facts, values
         self.block = Block(self.group, self.channels, [str(self.sensors[slot]) for slot in slots], self.block)
 
-    def settle(self, slots: NDArray[np.int32], stay: NDArray[np.int64], allowed: re.Pattern[str]) -> None:
+    def settle(self, slots: NDArray[np.int32], allowed: re.Pattern[str]) -> None:
         """These slots have new sensors."""
         for slot in np.unique(slots).tolist():
-            self.stay[slot], self.wanted[slot] = stay[slot], bool(allowed.fullmatch(str(self.sensors[slot])))
+            self.stay[slot], self.wanted[slot] = self.stays[slot], bool(allowed.fullmatch(str(self.sensors[slot])))
             self.score[slot] = self.peak[slot] = self.alarmed[slot] = 0
             if self.row[slot] >= 0:
                 self.facts[:, self.row[slot]], self.values[:, self.row[slot]] = np.nan, np.nan
@@ -162,9 +163,11 @@ class _Table:
             facts[ANOMALY, mute] = 1.0
         return Copy(self.block, facts, self.values.copy())
 
-    def is_there(self, slot: int) -> bool:
-        """Whether a sensor is in this slot."""
-        return slot < len(self.sensors) and self.sensors[slot] is not None
+    def there(self) -> Mask:
+        """Whether the sensor that was seen last in a slot still is in it (S,)."""
+        mask, n = np.zeros(len(self.stay), np.bool_), min(len(self.stay), len(self.stays))
+        mask[:n] = (self.stay[:n] == self.stays[:n]) & (self.stay[:n] >= 0)
+        return mask
 
 
 class Series:
@@ -195,13 +198,14 @@ class Series:
         """A batch of one group's samples; `sensors` and `stay` are by slot."""
         key = group, channels
         if key not in self._tables:
-            self._tables[key] = _Table(group, channels, sensors)
+            self._tables[key] = _Table(group, channels)
         table, slot = self._tables[key], samples.slot
+        table.sensors, table.stays = sensors, stay
         if (most := int(slot.max()) + 1) > len(table.stay):
             table.grow(most)
         new = table.stay[slot] != stay[slot]
         if new.any():
-            table.settle(slot[new], stay, self._allowed)
+            table.settle(slot[new], self._allowed)
             self._new = True
         table.write(samples, verdicts)
 
@@ -222,36 +226,39 @@ class Series:
 
     def _choose(self, now: float) -> None:
         tables = list(self._tables.values())
-        wanted = [(n, s) for n, t in enumerate(tables) for s in np.flatnonzero(t.wanted).tolist() if t.is_there(s)]
-        some = wanted[: self._settings.limit]
-        top = self._highest(tables, now)
-        alarmed = sum(int((table.alarmed & ~table.wanted).sum()) for table in tables)
-        in_top = sum(bool(tables[n].alarmed[slot]) for n, slot in top)
-        self._counts = len(some), len(wanted) - len(some), len(top), max(alarmed - in_top, 0)
+        there = [table.there() for table in tables]
+        room, left_out, some = self._settings.limit, 0, list[tuple[int, int]]()
+        for number, table in enumerate(tables):
+            wanted = np.flatnonzero(table.wanted & there[number])
+            some += [(number, slot) for slot in wanted[: room - len(some)].tolist()]
+            left_out += len(wanted)
+        top = self._highest(tables, there, now)
+        alarmed = sum(
+            int((table.alarmed & ~table.wanted & here).sum()) for table, here in zip(tables, there, strict=True)
+        )
+        in_top = sum(bool(tables[number].alarmed[slot]) for number, slot in top)
+        self._counts = len(some), left_out - len(some), len(top), alarmed - in_top
         for number, table in enumerate(tables):
             table.show(sorted(slot for n, slot in some + top if n == number))
             table.peak[:] = table.score
 
-    def _highest(self, tables: list[_Table], now: float) -> list[tuple[int, int]]:
+    def _highest(self, tables: list[_Table], there: list[Mask], now: float) -> list[tuple[int, int]]:
         size, ranked = self._settings.top, list[tuple[float, Key]]()
         if not size:
             return []
         for number, table in enumerate(tables):
-            rank = table.peak + np.float32(1e6) * table.alarmed
-            rank[table.wanted | (table.stay < 0)] = -np.inf
+            rank = table.peak + FIRST * table.alarmed
+            rank[table.wanted | ~there[number]] = -np.inf
             best = np.argpartition(rank, -size)[-size:] if len(rank) > size else np.arange(len(rank))
-            ranked += [
-                (float(rank[s]), (number, s, int(table.stay[s])))
-                for s in best.tolist()
-                if rank[s] > -np.inf and table.is_there(s)
-            ]
+            best = best[rank[best] > -np.inf]
+            ranked += [(float(rank[slot]), (number, slot, int(table.stay[slot]))) for slot in best.tolist()]
         ranked.sort(key=lambda pair: (-pair[0], pair[1]))
 
         def is_there(key: Key) -> bool:
             number, slot, stay = key
-            return bool(tables[number].stay[slot] == stay) and tables[number].is_there(slot)
+            return bool(there[number][slot] and tables[number].stay[slot] == stay)
 
-        highest = [key for _, key in islice(ranked, size)]
+        highest = [key for _, key in ranked[:size]]
         chosen = self._sticky.choose(highest, is_there, lambda key: bool(tables[key[0]].alarmed[key[1]]), now)
         return [(number, slot) for number, slot, _ in chosen]
 
