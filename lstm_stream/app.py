@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -46,7 +45,8 @@ from lstm_stream.outputs.web.queries import Order
 from lstm_stream.outputs.web.server import WebServer
 from lstm_stream.records import Command, Reply
 from lstm_stream.reload import RefusedError, Reloader
-from lstm_stream.reporting import Reporter
+from lstm_stream.reporting import Reporter, cpu_seconds
+from lstm_stream.reporting import Stats as Stats
 from lstm_stream.service import Observer, Service
 from lstm_stream.vault import Vault, save_every
 from lstm_stream.warming import warm_kernels as warm_kernels
@@ -59,21 +59,6 @@ STALLED = 30.0  # s without a turn of the loop before the daemon calls itself un
 SWITCH = 0.001  # s that a thread of Python's may keep the line waiting, such as one that answers a scrape
 GOODBYE = 5.0  # s for events to reach the broker at the end
 UNSCORED = 60.0  # s of messages without a scored sample before it calls itself not ready
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What the daemon has done since it started."""
-
-    messages: int
-    samples: int
-    dropped: int
-    rejections: dict[str, int]
-    sensors: dict[str, int]  # by state: warming, watching, alarmed, silent
-    retrains: dict[str, int]  # by result
-    open_alarms: int
-    connected: bool
-    cpu_seconds: dict[str, float]  # by thread: network, worker, trainer, web
 
 
 class App:
@@ -387,17 +372,8 @@ class App:
             dict(t.retrains),
             len(t.alarms),
             self._session.connected,
-            self._cpu_seconds(),
+            cpu_seconds(self._worker),
         )
-
-    def _cpu_seconds(self) -> dict[str, float]:
-        names = {"paho": "network", "trai": "trainer", "web": "web"}
-        result = dict.fromkeys(("network", "worker", "trainer", "web"), 0.0)
-        for thread in threading.enumerate():
-            name = "worker" if thread.ident == self._worker else names.get(thread.name[:4])
-            if name and thread.ident:
-                result[name] += time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
-        return result
 
 
 def build(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -30,6 +31,32 @@ class Tally:
     scored_at: float = 0.0  # unix s of the last scored sample
     unscored_since: float | None = None  # monotonic s since which messages came and none was scored
     save_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What the daemon has done since it started."""
+
+    messages: int
+    samples: int
+    dropped: int
+    rejections: dict[str, int]
+    sensors: dict[str, int]  # by state: warming, watching, alarmed, silent
+    retrains: dict[str, int]  # by result
+    open_alarms: int
+    connected: bool
+    cpu_seconds: dict[str, float]  # by thread: network, worker, trainer, web
+
+
+def cpu_seconds(worker: int | None) -> dict[str, float]:
+    """The CPU time of this process by thread: network, worker (whose identity is given), trainer, web."""
+    names = {"paho": "network", "trai": "trainer", "web": "web"}
+    result = dict.fromkeys(("network", "worker", "trainer", "web"), 0.0)
+    for thread in threading.enumerate():
+        name = "worker" if thread.ident == worker else names.get(thread.name[:4])
+        if name and thread.ident:
+            result[name] += time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
+    return result
 
 
 class Reporter:
