@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 
 BATCH = 100  # letters taken at once
 FIRST_PAUSE = 1.0  # s
+DEFECTS = 3  # in a row, after which a letter is given up
 TICK = 0.5  # s between looks at what is kept back
 
 OK, FAILED, REFUSED, MUTED, FILTERED = RESULTS = ("ok", "failed", "refused", "muted", "filtered")
@@ -84,6 +85,7 @@ class Courier:
         self._parcels: deque[Parcel] = deque()
         self._seen = 0  # the latest letter taken
         self._failures = 0  # in a row
+        self._defects = 0  # likewise
         self._since = 0.0  # monotonic time of the first of them
         self._retry_at = 0.0
         self._stopping = threading.Event()
@@ -184,6 +186,14 @@ class Courier:
         except OSError as error:
             self._failed(error)
             return False
+        except Exception:  # a defect of ours: not for this letter to hold up all that follow
+            self._defects += 1
+            if self._defects < DEFECTS:
+                raise
+            self._defects = 0
+            _log.exception("%s could not send event %s, which is dropped", self._sink.name, batch[0].letter.event.id)
+            self._settle(self._parcels.popleft().covers, REFUSED)
+            return True
         self._recovered()
         for _ in range(delivered):
             self._settle(self._parcels.popleft().covers, OK)
@@ -209,3 +219,4 @@ class Courier:
             lasted = self._monotonic() - self._since
             _log.info("%s works again, after %.0f s and %d failures", self._sink.name, lasted, self._failures)
             self._failures, self._retry_at = 0, 0.0
+        self._defects = 0

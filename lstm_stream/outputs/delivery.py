@@ -26,6 +26,8 @@ from lstm_stream.outputs.sinks.mqtt import MqttSink, Receipt
 from lstm_stream.outputs.sinks.webhook import WebhookSink
 from lstm_stream.records import Event
 
+LINGER = 1.0  # s that sinks beside MQTT have at the end
+
 Count = Callable[[str, str, int], None]  # a sink, a result of courier.RESULTS, and how many events
 
 
@@ -84,13 +86,16 @@ class Delivery:
             courier.configure(events.severity)
 
     def close(self, timeout: float) -> None:
-        """Deliver what can be within `timeout` s, then end. What is left stays in the outbox. May be called twice."""
-        deadline = time.monotonic() + timeout
+        """Deliver what can be, over MQTT within `timeout` s, then end. May be called twice.
+
+        What is left stays in the outbox; a webhook that does not answer is not waited for.
+        """
+        began = time.monotonic()
         couriers, self._couriers = self._couriers, []
         for courier in couriers:
             courier.stop()
-        for courier in couriers:
-            courier.join(max(0.0, deadline - time.monotonic()))
+        for courier, patience in zip(couriers, (timeout, *(LINGER for _ in couriers)), strict=False):
+            courier.join(max(0.0, began + patience - time.monotonic()))
 
     def _policy(self, least: SeverityName, grouped: bool, windows: Windows) -> Policy:
         events = self._events

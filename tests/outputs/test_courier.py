@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import threading
 import time
 from collections import Counter
@@ -169,6 +170,19 @@ def test_a_failure_of_the_sink_repeats_an_incident_as_it_was() -> None:
     assert bench.waiting == 0
 
 
+def test_a_letter_that_meets_a_defect_again_and_again_does_not_hold_up_the_rest(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench(Memory(fail=failing(*[ZeroDivisionError("a bug")] * 3)))
+    bench.post(alarm("a"), alarm("b"))
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            bench.turn()
+    assert bench.turn() == ["b"]
+    assert (bench.waiting, bench.counts) == (0, {"refused": 1, "ok": 1})
+    assert f"could not send event {alarm('a').id}, which is dropped" in caplog.text
+
+
 def test_its_thread_delivers_what_is_posted_and_ends_at_once(wait_until: Any) -> None:
     sink = Memory()
     outbox = Outbox([sink.name], render)
@@ -273,3 +287,16 @@ def test_the_end_does_not_wait_for_a_broker_that_is_away(wait_until: Any) -> Non
     assert time.monotonic() - began < 4
     assert outbox.waiting() == {"mqtt": 300, "log": 0}
     assert len(broker.topics) == 100, "what was sent is not sent again"
+
+
+def test_nor_for_a_webhook_that_does_not_answer(wait_until: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        broker, counts = Broker(), Counter[str]()
+        hook = {"url": f"http://127.0.0.1:{silent.getsockname()[1]}/", "timeout": 4}
+        made, outbox = delivery(broker, counts, webhooks=[hook])
+        outbox.post(outbox.write([alarm()]))
+        wait_until(lambda: counts["mqtt ok"] and counts["log ok"], "the others")
+        began = time.monotonic()
+        made.close(timeout=5)
+        assert time.monotonic() - began < 3
+        assert outbox.waiting()["webhook"] == 1
