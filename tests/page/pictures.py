@@ -39,7 +39,7 @@ WARMUP = 20 * 3600.0  # s of data time that pass as fast as the daemon keeps up
 FAST = 1e9  # data seconds a second
 STEADY = 3000.0  # below an hour a second: time that leaps on counts as not watched
 LAST = 3 * 3600.0  # s of data time that are published in SLOW wall seconds
-SLOW = 40.0
+SLOW = 60.0
 
 
 def main() -> None:
@@ -50,8 +50,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, daemon(Path(folder)) as (broker, address):
-        feed(broker, address, options.days, options.seed)
+        publisher = feed(broker, address, options.days, options.seed)
         take(address, options.out)
+        publisher.close()
 
 
 def free_port() -> int:
@@ -103,8 +104,8 @@ def subscribed(address: str) -> bool:
         return False
 
 
-def feed(broker: int, address: str, days: float, seed: int) -> None:
-    """Publish until now."""
+def feed(broker: int, address: str, days: float, seed: int) -> Publisher:
+    """Publish until now; the last hours go on while the pictures are taken."""
     end = time.time()
     start = end - days * DAY
     simulation = simulate(
@@ -121,9 +122,11 @@ def feed(broker: int, address: str, days: float, seed: int) -> None:
     for part, speed in ((past[:warm], FAST), (past[warm:late], STEADY), (past[late:], LAST / SLOW)):
         publisher = Publisher("127.0.0.1", broker, part, part[0].time, speed, waiting, ahead=2000)
         publisher.open()
-        while not publisher.done:
+        until = time.monotonic() + SLOW / 2 if part[-1] is past[-1] else float("inf")
+        while not publisher.done and time.monotonic() < until:
             time.sleep(0.5)
         sent += publisher.published
+    return publisher
 
 
 def take(address: str, out: Path) -> None:

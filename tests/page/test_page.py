@@ -155,6 +155,7 @@ def test_an_alarm_has_an_address_of_its_own(site: Callable, visit: Callable) -> 
     page = visit(site(example()).address, "#/alarms/alarm-1?search=pump-5")
     assert heading(page) == "Alarm of pump-5"
     assert "flow repeats its last value" in page.locator("article").inner_text()
+    page.wait_for_selector("figure.score canvas")  # how it was before
 
 
 def test_was_normal_asks_obeys_and_can_be_undone(site: Callable, visit: Callable) -> None:

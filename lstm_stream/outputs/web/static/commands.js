@@ -2,6 +2,7 @@
 import { ApiError, post } from "./api.js";
 import { h } from "./dom.js";
 import { clock } from "./format.js";
+import { link } from "./links.js";
 import { live } from "./live.js";
 
 const WHO = (about) => about.sensor || `all sensors of ${about.group}`;
@@ -94,6 +95,7 @@ async function send(command) {
   try {
     const reply = await post(command);
     const way = reply.ok && undoable(command.verb) && reply.id;
+    if (reply.ok && command.verb === "forget") location.hash = link("sensors"); // there is nothing to see any more
     toast(reply.text, reply.ok ? "good" : "bad", way && (() => undo(command, reply.id)));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;

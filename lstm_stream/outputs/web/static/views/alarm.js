@@ -8,11 +8,17 @@ import { VIEWS, short } from "../words.js";
 
 const CHANNELS = 3; // on a card; all of them in the alarm's own view
 const AROUND = 0.5; // of its length that is shown before and after
+const ROOM = 6 * 3600; // s that are shown at least
 
-/** The span of time to look at, as a query of the sensor's view. */
+/** The span of time to look at, [from, to] in unix seconds. */
 export function around({ opened_unix: opened, closed_unix: closed }) {
-  const room = Math.max(3600, AROUND * ((closed ?? now()) - opened));
-  return closed ? { from: Math.floor(opened - room), to: Math.ceil(closed + room) } : {};
+  const room = Math.max(ROOM, AROUND * ((closed ?? now()) - opened));
+  return [Math.floor(opened - room), Math.ceil((closed ?? now()) + room)];
+}
+
+function query(alarm) {
+  const [from, to] = around(alarm);
+  return alarm.closed_unix ? { from, to } : {};
 }
 
 export function alarmCard(alarm, values, { whole = false } = {}) {
@@ -29,7 +35,7 @@ export function alarmCard(alarm, values, { whole = false } = {}) {
     h(
       "header",
       {},
-      h("h3", {}, h("a", { href: toSensor(alarm, around(alarm)) }, short(alarm.sensor)), h("small", {}, alarm.group)),
+      h("h3", {}, h("a", { href: toSensor(alarm, query(alarm)) }, short(alarm.sensor)), h("small", {}, alarm.group)),
       h("p", { class: "when" }, severity(alarm.severity), lasting(alarm)),
     ),
     h("p", { class: "reason" }, alarm.why ?? alarm.reason),
@@ -44,7 +50,8 @@ export function alarmCard(alarm, values, { whole = false } = {}) {
         { class: "buttons" },
         open && !alarm.acknowledged && button("acknowledge", about),
         button("normal", about),
-        open && button("accept", about),
+        open && button("accept", { ...about, argument: "" }),
+        whole && h("a", { class: "button quiet", href: toSensor(alarm, query(alarm)) }, "Charts"),
         !whole &&
           h(
             "a",
@@ -71,7 +78,7 @@ function facts(alarm) {
   ];
   return [
     VIEWS[alarm.view] || alarm.view,
-    `, score ${number(alarm.score, 3)} of ${number(alarm.threshold, 3)}`,
+    alarm.threshold > 0 && `, score ${number(alarm.score, 3)} of ${number(alarm.threshold, 3)}`, // silence has none
     seen && [" · ", seen],
     alarm.closed_unix && alarm.why && ` · ${alarm.reason}`,
   ];

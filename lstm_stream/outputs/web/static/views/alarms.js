@@ -2,20 +2,22 @@
 import { get } from "../api.js";
 import { debounce, h, paint } from "../dom.js";
 import { integer } from "../format.js";
-import { cause, link, remember } from "../links.js";
+import { link, remember } from "../links.js";
 import { alarmCard } from "./alarm.js";
+import { show as showOne } from "./onealarm.js";
 import { choice } from "./sensors.js";
 
 const PAGE = 30;
-const SEARCHED = 500; // for one of an address
+const MOST = 500;
 const REFRESH = 15_000; // ms
 
 export function show(root, route, { on }) {
   const [id] = route.parts;
-  const { state = id ? "all" : "open", search = "" } = route.query;
+  const { state = "open", search = "" } = route.query;
+  if (id) return showOne(root, id, search, on);
   const chosen = { state, search };
-  const seen = { items: null, limit: id ? SEARCHED : PAGE };
-  const draw = () => seen.items && paint(root, id ? one(id, seen.items) : page(seen, chosen, change));
+  const seen = { items: null, limit: PAGE };
+  const draw = () => seen.items && paint(root, page(seen, chosen, change));
   const load = async () => {
     const { items } = await get("alarms", { ...chosen, limit: seen.limit });
     seen.items = items;
@@ -30,11 +32,11 @@ export function show(root, route, { on }) {
     reload();
   }
   const stop = [on("alarm", load), on("command", load)];
-  return { title: id ? "Alarm" : "Alarms", load, every: REFRESH, close: () => stop.forEach((end) => end()) };
+  return { title: "Alarms", load, every: REFRESH, close: () => stop.forEach((end) => end()) };
 }
 
 function page({ items, limit }, chosen, change) {
-  const more = items.length >= limit && limit < SEARCHED;
+  const more = items.length >= limit && limit < MOST;
   return [
     h("h1", { tabindex: "-1", key: "title" }, "Alarms"),
     h(
@@ -81,7 +83,7 @@ function page({ items, limit }, chosen, change) {
         { class: "pages", key: "more" },
         h(
           "button",
-          { class: "button", type: "button", onclick: () => change({}, Math.min(SEARCHED, 4 * limit)) },
+          { class: "button", type: "button", onclick: () => change({}, Math.min(MOST, 4 * limit)) },
           "Show more",
         ),
       ),
@@ -90,19 +92,3 @@ function page({ items, limit }, chosen, change) {
 
 const nothing = ({ state, search }) =>
   search ? "No alarm is like that." : state === "open" ? "No alarm is open." : "There has been no alarm yet.";
-
-function one(id, items) {
-  const alarm = items.find((item) => cause(item) === cause({ id }));
-  return [
-    h(
-      "header",
-      { class: "title", key: "title" },
-      h("p", { class: "crumbs" }, h("a", { href: link("alarms") }, "Alarms")),
-      h("h1", { tabindex: "-1" }, alarm ? `Alarm of ${alarm.sensor}` : "Alarm"),
-    ),
-    alarm && h("h2", { class: "unseen", key: "details" }, "Details"),
-    alarm
-      ? h("div", { class: "cards one", key: "card" }, alarmCard(alarm, null, { whole: true }))
-      : h("p", { class: "panel empty", key: "none" }, "This alarm is not among those that are kept."),
-  ];
-}

@@ -142,45 +142,43 @@ function topics(unmatched) {
 
 function log(commands, enabled) {
   const undone = new Set(commands.filter(({ verb, ok }) => verb === "undo" && ok).map(({ argument }) => argument));
-  const rows = commands
-    .slice(0, ROWS)
-    .map((one) =>
+  const rows = commands.slice(0, ROWS).map((one) =>
+    h(
+      "tr",
+      { key: one.id, class: one.ok ? "" : "failed" },
+      h("td", {}, at(one.at)),
+      h("td", {}, one.by),
+      h("th", { scope: "row" }, one.verb),
       h(
-        "tr",
-        { key: one.id, class: one.ok ? "" : "failed" },
-        h("td", {}, at(one.at)),
-        h("td", {}, one.by),
-        h("th", { scope: "row" }, one.verb),
+        "td",
+        {},
         h(
-          "td",
-          {},
-          h(
-            "a",
-            { href: one.sensor ? toSensor(one) : link("sensors", [], { group: one.group }) },
-            one.sensor ? short(one.sensor) : `all of ${one.group}`,
-          ),
-        ),
-        h("td", {}, one.text, one.comment && h("q", {}, one.comment)),
-        h(
-          "td",
-          {},
-          enabled &&
-            one.ok &&
-            undoable(one.verb) &&
-            !undone.has(one.id) &&
-            h(
-              "button",
-              {
-                class: "button quiet",
-                type: "button",
-                "aria-label": `Undo ${one.verb} of ${one.sensor || one.group}`,
-                onclick: () => undo(one, one.id),
-              },
-              "Undo",
-            ),
-          undone.has(one.id) && h("span", { class: "dim" }, "undone"),
+          "a",
+          { href: one.sensor ? toSensor(one) : link("sensors", [], { group: one.group }) },
+          one.sensor ? short(one.sensor) : `all of ${one.group}`,
         ),
       ),
-    );
+      h("td", {}, one.text, one.comment && h("q", {}, one.comment)),
+      h(
+        "td",
+        {},
+        enabled &&
+          one.ok &&
+          undoable(one.verb) &&
+          !undone.has(one.id) &&
+          h(
+            "button",
+            {
+              class: "button quiet",
+              type: "button",
+              "aria-label": `Undo ${one.verb} of ${one.sensor || one.group}`,
+              onclick: () => undo(one, one.id),
+            },
+            "Undo",
+          ),
+        undone.has(one.id) && h("span", { class: "dim" }, "undone"),
+      ),
+    ),
+  );
   return table("Commands that were given", ["When", "Who", "What", "Whom", "What came of it", "Undo"], rows);
 }

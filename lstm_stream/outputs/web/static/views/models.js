@@ -60,7 +60,7 @@ function page({ total, items }, groups, chosen, change) {
       ),
       h("p", { class: "dim", role: "status" }, `${integer(total)} found`),
       groups.map((group) =>
-        h("a", { class: "button quiet", href: toModel({ group, sensor: "" }), key: group }, `Shared by ${group}`),
+        h("a", { class: "button quiet", href: toModel({ group, sensor: "" }), key: group }, `All of ${group}`),
       ),
     ),
     h(
@@ -108,14 +108,16 @@ function history(root, about, on) {
 }
 
 function pageOfOne(about, list) {
-  const whose = about.sensor || `Shared by ${about.group}`;
+  const whose = about.sensor || `All of ${about.group}`;
   return [
     h(
       "header",
       { class: "title", key: "title" },
       h("p", { class: "crumbs" }, h("a", { href: link("models") }, "Models"), " / ", about.group),
       h("h1", { tabindex: "-1" }, whose),
-      about.sensor && h("div", { class: "buttons" }, h("a", { class: "button", href: toSensor(about) }, "Its charts")),
+      about.sensor
+        ? h("div", { class: "buttons" }, h("a", { class: "button", href: toSensor(about) }, "Its charts"))
+        : h("div", { class: "buttons" }, button("pause", about), button("resume", about)),
     ),
     list.length
       ? generations(list, about)

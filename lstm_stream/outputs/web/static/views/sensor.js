@@ -267,7 +267,7 @@ function ranges({ range, zoom }, choose, steer) {
   );
 }
 
-function legend() {
+export function legend() {
   const parts = [
     ["value", "measured"],
     ["expected", "expected"],
