@@ -131,23 +131,27 @@ def judge(folder: Path, config: Config, sent: Sequence[tuple[str, bytes]], heard
     wrong = differences(topics_of(received(turns)), topics_of(sent), "what came on")
     reference = Reference(config)
     reference.run(turns)
-    states, memory = _final(Path(os.fspath(config.state.path or "")))
+    states, memory = final(config)
     wrong += differences(states, reference.states, "the state of")
     if memory != (reference.assembly.memory() or ""):
         wrong.append("what the assembly remembers differs")
     wrong += differences(dict.fromkeys(heard), dict.fromkeys(reference.events), "the event")
+    return wrong + judge_stamped(config, sent, states)
+
+
+def judge_stamped(config: Config, sent: Sequence[tuple[str, bytes]], states: States) -> list[str]:
+    """What is wrong with the sensors whose samples bear their time, beside a run without any journal."""
     plain = Reference(config)
     stamped = [Message(topic, payload, 4e9, qos=1) for topic, payload in sent if topic.startswith(("own/", "shared/"))]
     plain.run([[Messages(stamped[k : k + 100])] for k in range(0, len(stamped), 100)])
     expected = {key: state for key, state in plain.states.items() if key[1]}
-    wrong += differences(
-        {key: states[key] for key in expected if key in states}, expected, "without a journal the state of"
-    )
-    return wrong
+    ours = {key: states[key] for key in expected if key in states}
+    return differences(ours, expected, "without a journal the state of")
 
 
-def _final(path: Path) -> tuple[States, str]:
-    store = Store(path)
+def final(config: Config) -> tuple[States, str]:
+    """What a daemon has left."""
+    store = Store(Path(os.fspath(config.state.path or "")))
     store.open()
     try:
         states = {(p.group, p.sensor, p.channels): (p.signature, p.state) for p in store.load()}

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from lstm_stream.config import Config
-from tests.chaos.judge import judge, received, turns_in
+from tests.chaos.judge import final, judge, judge_stamped, received, turns_in
 from tests.chaos.load import configuration, messages
 from tests.chaos.world import Broker, Daemons, Keeper, Listener, Network, Publisher, free_port, wait_until
+
+SCORED = "lstm_stream_samples_processed_total"
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,43 @@ def run(plan: Plan, folder: Path, say: bool = True) -> list[str]:
             f"{twice} of them delivered twice"
         )
     return wrong
+
+
+def run_full_disk(folder: Path, seed: int = 1, rate: float = 300.0) -> list[str]:
+    """The disk is full for a while, and the daemon is killed after it has recovered: what is wrong afterwards."""
+    broker = Broker(folder)
+    broker.start()
+    config = configuration(folder, broker.port, free_port())
+    daemons = Daemons(folder, config)
+    wrong = []
+    try:
+        daemons.start()
+        wait_until(lambda: daemons.log.count("connected to") > 0, "the first connection")
+        time.sleep(1.0)  # to subscribe
+        publisher = Publisher(broker.port, messages(seed, 12, time.time(), rate), rate)
+        wait_until(lambda: daemons.metric(SCORED) > 200, "the first samples")
+        daemons.limit(4096)
+        wait_until(lambda: daemons.metric("lstm_stream_durable") == 0, "that it notices the full disk")
+        scored = daemons.metric(SCORED)
+        wait_until(lambda: daemons.metric(SCORED) > scored + 200, "samples scored on a full disk")
+        daemons.limit(-1)
+        wait_until(lambda: daemons.metric("lstm_stream_durable") == 1, "that it recovers by itself")
+        if not daemons.metric("lstm_stream_journal_failures_total") > 0:
+            wrong.append("failures are not counted")
+        publisher.stop()
+        wait_until(lambda: daemons.metric("lstm_stream_messages_received_total") >= len(publisher.sent), "the rest")
+        time.sleep(1.0)  # until it is scored
+        daemons.end(signal.SIGKILL)
+        daemons.start()
+        wait_until(lambda: daemons.log.count("connected to") > 1, "the second connection")
+        daemons.end(signal.SIGTERM)
+    finally:
+        if daemons.alive:
+            daemons.end(signal.SIGKILL)
+        daemons.close()
+        broker.stop()
+    described = Config.model_validate(config)
+    return wrong + judge_stamped(described, publisher.sent, final(described)[0])
 
 
 def _live(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,8 +114,10 @@ class Network:
 
     def close(self) -> None:
         """End it."""
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -123,6 +128,16 @@ class Network:
         self._flowing.set()
         self._server = await asyncio.start_server(self._connected, HOST, self.port)
         ready.set()
+
+    async def _end(self) -> None:
+        self._server.close()
+        self._cut()
+        self._hold(False)
+        here = asyncio.current_task()
+        tasks = [task for task in asyncio.all_tasks() if task is not here]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._open:
@@ -242,6 +257,7 @@ class Daemons:
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         self.folder = folder
         self.pid = 0
+        self.web = config["web"]["port"]
         self._config, self._log = folder / "config.yaml", folder / "log"
         self._config.write_text(yaml.safe_dump(config))
         self._cold: subprocess.Popen[bytes] | None = None
@@ -270,6 +286,20 @@ class Daemons:
         wait_until(lambda: not self.alive, f"the end of the daemon by {how.name}")
         self._cold = None
 
+    def limit(self, size: int) -> None:
+        """Let it write no further than so many bytes into any file (-1: as far as it likes): a full disk."""
+        hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size if size >= 0 else hard, hard))
+
+    def metric(self, name: str) -> float:
+        """A series of the daemon that runs, without labels; NaN while it does not listen."""
+        try:
+            with urllib.request.urlopen(f"http://{HOST}:{self.web}/metrics", timeout=5) as response:
+                lines = response.read().decode().splitlines()
+        except OSError:
+            return math.nan
+        return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), math.nan)
+
     @property
     def log(self) -> str:
         """What they have said."""
@@ -284,9 +314,7 @@ class Daemons:
 
     def close(self) -> None:
         """End the nursery."""
-        assert self._nursery.stdin is not None
-        self._nursery.stdin.close()
-        self._nursery.wait(20)
+        self._nursery.communicate(timeout=20)
 
     def _answer(self) -> str:
         assert self._nursery.stdout is not None
