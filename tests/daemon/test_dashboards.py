@@ -37,27 +37,25 @@ VALUES = {
 
 
 @contextmanager
-def publishing(broker: Any) -> Iterator[None]:
-    """Sensors that speak until the end, one of them out of its mind now and then."""
-    over = threading.Event()
+def publishing(broker: Any) -> Iterator[threading.Event]:
+    """Sensors that speak until the end, s1 out of its mind once the event is set."""
+    over, wild = threading.Event(), threading.Event()
     client = paho.Client(paho.CallbackAPIVersion.VERSION2)
     client.connect(broker.host, broker.port)
     client.loop_start()
 
     def speak() -> None:
         random = np.random.default_rng(1)
-        for step in range(1_000_000):
-            if over.wait(1 / RATE):
-                return
+        while not over.wait(1 / RATE):
             for sensor in SENSORS:
-                jump = 50.0 if sensor == "s1" and step % 200 > 190 else 0.0
+                jump = 1000.0 if sensor == "s1" and wild.is_set() else 0.0
                 payload = {"timestamp": int(time.time() * 1000), "v": 20 + jump + random.normal()}
                 client.publish(f"plant/{sensor}", json.dumps(payload))
 
     speaker = threading.Thread(target=speak)
     speaker.start()
     try:
-        yield
+        yield wild
     finally:
         over.set()
         speaker.join()
@@ -106,7 +104,7 @@ def test_every_panel_has_something_to_show(
     daemon.start()
     wait_until(lambda: daemon.get("/-/healthy")[0] == 200, "the daemon", 60.0)
     server = prometheus(daemon.port, "250ms", [CONFIG / "recording.yml", CONFIG / "alerts.yml"])
-    with publishing(mosquitto):
+    with publishing(mosquitto) as wild:
         silent = asked()
         assert len(silent) > 70
 
@@ -120,6 +118,8 @@ def test_every_panel_has_something_to_show(
             wait_until(all_answer, "every panel", 60.0)
         except pytest.fail.Exception:
             pytest.fail(f"these show nothing: {silent}\n{daemon.log[-2000:]}")
+        wild.set()
+        server.wait_for('ALERTS{alertname="LstmStreamSensorAnomaly",alertstate="firing",sensor="s1"}', 60.0)
         order = {"verb": "pause", "group": "default", "sensor": "s1", "argument": "", "comment": ""}
         assert tell(daemon.port, order)["ok"]
         server.wait_for('lstm_stream_commands_total{verb="pause",result="ok"} == 1')
