@@ -23,8 +23,7 @@ class Web(Section):
     )
     names: Annotated[tuple[str, ...], Strict(False)] = Field(
         default=(),
-        description="Names by which browsers reach the page, such as behind a reverse proxy; addresses, localhost and "
-        "the machine's own name need no mention. Against requests under foreign names (DNS rebinding).",
+        description="Names by which browsers reach the page beyond this machine's own; against DNS rebinding.",
     )
     commands: bool | None = Field(
         default=None,
