@@ -21,7 +21,7 @@ from lstm_stream.jit import kernel
 
 LATEST = 256  # samples at most that tell what is normal now
 WILD = 25.0  # times the usual square: more is an outlier of the stretch
-HALF = 0.5  # what the stretch weighs in a covariance
+FORMER = 256.0  # samples that what was known before is worth beside the stretch
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -127,14 +127,15 @@ def _offset(a: SlotArrays, slot: int, samples: int) -> F8:
 def _spread(a: SlotArrays, learner: Learner, slot: int, rows: NDArray[np.intp]) -> None:
     """How widely errors, levels and values spread, from these samples."""
     u = a.past_value[slot, rows].astype(np.float64)
+    weight = len(rows) / (len(rows) + FORMER)
     error = u[1:] - learner.forecasts(slot, len(rows))[:-1]
-    a.error[slot] = np.maximum(a.error[slot], _mean_square(error))
+    a.error[slot] += weight * np.maximum(_mean_square(error) - a.error[slot], 0.0)
     residual = u - _usual(a, slot, rows)
-    a.deviation[slot] = np.maximum(a.deviation[slot], _mean_square(residual))
+    a.deviation[slot] += weight * np.maximum(_mean_square(residual) - a.deviation[slot], 0.0)
     zero = np.zeros(u.shape[1])
     level = smoothed(residual, zero, levels.SMOOTH, levels.CLIP * np.sqrt(a.deviation[slot]))
     a.level[slot] = level[-1]
-    a.covariance[slot] += HALF * (level.T @ level / len(level) - a.covariance[slot])
+    a.covariance[slot] += weight * (level.T @ level / len(level) - a.covariance[slot])
     scale = _scale(a, slot)
     values = a.mean[slot] + scale * np.sinh(u)
     a.lowest[slot] = np.fmin(a.lowest[slot], np.fmin.reduce(values))
@@ -144,7 +145,7 @@ def _spread(a: SlotArrays, learner: Learner, slot: int, rows: NDArray[np.intp]) 
         start = a.drift_mean[slot].copy()
         smooth = smoothed(clipped - a.origin[slot], start, drift.SMOOTH, np.full(len(start), np.inf))
         a.smooth[slot], off = smooth[-1], smooth - start
-        a.drift_covariance[slot] += HALF * (off.T @ off / len(off) - a.drift_covariance[slot])
+        a.drift_covariance[slot] += weight * (off.T @ off / len(off) - a.drift_covariance[slot])
         n = a.drift_counts[slot, 0]
         a.drift_total[slot] = n * start
         a.drift_product[slot] = n * (a.drift_covariance[slot] + np.outer(start, start))

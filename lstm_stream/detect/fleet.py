@@ -170,7 +170,13 @@ class Fleet:
             parts = [piece.arrivals() for piece in ready if piece.roster is roster]
             if number in waiting:
                 parts.append(waiting[number].arrivals(roster.detector.channels))
-            self._step(roster, joined(parts), waiting.get(number), call.outcome)
+            arrivals = joined(parts)
+            try:
+                self._step(roster, arrivals, waiting.get(number), call.outcome)
+            except Exception as error:  # the other sensors' events are not lost with these
+                log.exception("%d samples of group %r could not be scored", len(arrivals.at), roster.detector.name)
+                rejection = Rejection(Reason.INTERNAL, f"{type(error).__name__}: {error}")
+                call.outcome.rejections += [(int(index), rejection) for index in arrivals.number]
 
     def _step(self, roster: Roster, arrivals: Arrivals, waiting: Waiting | None, outcome: Outcome) -> None:
         """Let the detector have what is new."""

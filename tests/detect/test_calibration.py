@@ -277,7 +277,9 @@ def test_the_budget_is_kept_by_scores_that_are_off(off_by) -> None:
         score = -np.log10(rng.random(sensors)) + off_by
         threshold = calibration.thresholds(slot, intervals, strictness, counts, budget)
         opened = score >= threshold
-        calibration.keep_budget(slot, score, threshold, opened, intervals * BLOCK, budget, strictness)
+        calibration.keep_budget(
+            slot, score, threshold, opened, intervals * BLOCK, budget, strictness, np.zeros(sensors, bool)
+        )
         alarms.append(opened.sum())
     rate = np.sum(alarms[len(alarms) // 2 :]) / sensors / (len(alarms) // 2) * 1000
     assert 0.5 < rate < 1.8
@@ -289,7 +291,7 @@ def test_a_clear_fault_does_not_make_it_strict() -> None:
     for score, stricter in ((4.1, True), (14.0, False)):
         strictness = np.zeros(1)
         opened = np.ones(1, bool)
-        calibration.keep_budget(slot, np.array([score]), np.array([4.0]), opened, interval, 1e-6, strictness)
+        calibration.keep_budget(slot, np.array([score]), np.array([4.0]), opened, interval, 1e-6, strictness, ~opened)
         assert (strictness[0] > 0) == stricter
 
 

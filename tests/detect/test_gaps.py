@@ -13,7 +13,7 @@ def _longest(elapsed: list[float]) -> float:
     count, time = np.zeros(1, np.int64), 0.0
     for gap in elapsed:
         time += gap
-        elapse(np.zeros(1, np.int32), np.array([time]), last, interval, longest, count)
+        elapse(np.zeros(1, np.int32), np.array([time]), last, interval, longest, count, np.zeros(1, np.bool_))
         count += 1
     return float(longest[0])
 

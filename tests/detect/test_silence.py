@@ -110,6 +110,8 @@ def test_the_deadline_is_never_before_the_last_sample() -> None:
     rng = np.random.default_rng(0)
     time, interval, gap = rng.uniform(0, 1e9, 1000), rng.exponential(100, 1000), rng.exponential(1000, 1000)
     columns = list(zip(time, interval, gap, strict=True))
-    due = np.array([silence.deadline(*column, 10**6) for column in columns])
+    due = np.array([silence.deadline(*column, 0.0, 10**6) for column in columns])
     assert (due >= time + gap).all()
-    assert all(np.isinf(silence.deadline(*column, 0)) for column in columns)
+    assert all(np.isinf(silence.deadline(*column, 0.0, 0)) for column in columns)
+    allowed = np.array([silence.deadline(*column, 1e5, 10**6) for column in columns])
+    assert (allowed == np.maximum(due, time + 1e5)).all(), "what a person called normal"
