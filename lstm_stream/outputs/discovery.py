@@ -73,7 +73,6 @@ class Discovery:
                 "alarms": self._count("alarms", "Open alarms", "mdi:bell-alert"),
             },
             "state_topic": self.state_topic(DAEMON),
-            "availability": self._availability(),
             "qos": 1,
         }
 
@@ -146,6 +145,7 @@ class Discovery:
             "state_class": "measurement",
             "icon": icon,
             "value_template": f"{{{{ value_json.{key} }}}}",
+            "availability": self._availability(),  # not of all: `Connected` is off then, not unavailable
         }
 
     def _maker(self) -> dict[str, str]:

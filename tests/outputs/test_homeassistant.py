@@ -26,6 +26,17 @@ from tests.outputs.letters import alarm
 TOPIC = {"type": "string", "minLength": 1, "pattern": "^[^+#\\u0000]+$"}
 TEMPLATE = {"type": "string", "pattern": r"^\{\{ value_json(\.[a-z][a-z0-9_]*)+( \| tojson)? \}\}$"}
 NAME = {"type": "string", "minLength": 1}
+AVAILABILITY = {
+    "type": "object",
+    "properties": {
+        "topic": TOPIC,
+        "value_template": TEMPLATE,
+        "payload_available": {"type": "string"},
+        "payload_not_available": {"type": "string"},
+    },
+    "required": ["topic"],
+    "additionalProperties": False,
+}
 ENTITY = {
     "name": NAME,
     "unique_id": NAME,
@@ -35,6 +46,7 @@ ENTITY = {
     "json_attributes_template": TEMPLATE,
     "icon": {"type": "string", "pattern": "^mdi:[a-z-]+$"},
     "entity_category": {"enum": ["diagnostic", "config"]},
+    "availability": {"type": "array", "items": AVAILABILITY},
 }
 
 
@@ -73,17 +85,6 @@ ORIGIN = {
     "type": "object",
     "properties": {"name": NAME, "sw_version": NAME, "support_url": NAME},
     "required": ["name"],
-    "additionalProperties": False,
-}
-AVAILABILITY = {
-    "type": "object",
-    "properties": {
-        "topic": TOPIC,
-        "value_template": TEMPLATE,
-        "payload_available": {"type": "string"},
-        "payload_not_available": {"type": "string"},
-    },
-    "required": ["topic"],
     "additionalProperties": False,
 }
 DISCOVERY = {
@@ -181,6 +182,8 @@ def test_devices_hang_on_the_daemon_and_tell_where_they_come_from() -> None:
     assert sensor["device"]["via_device"] in daemon["device"]["identifiers"]
     assert sensor["origin"] == {"name": "lstm_stream", "sw_version": "0.1.0"}
     assert sensor["availability"][0]["topic"] == "lstm_stream/status"
+    assert "availability" not in daemon
+    assert "availability" not in daemon["components"]["connected"], "it would be unavailable instead of off"
 
 
 names = st.text(st.characters(exclude_categories=()), max_size=40)
@@ -212,6 +215,13 @@ def test_an_id_is_the_same_for_ever() -> None:
 
 
 # --- with a broker
+
+
+def end(client: paho.Client) -> None:
+    """Without cycles: collected as one of them its sockets may be first, and complain."""
+    client.disconnect()
+    client.loop_stop()
+    client.on_connect = client.on_subscribe = client.on_message = None
 
 
 @dataclass
@@ -263,8 +273,9 @@ class House:
         while self.announcers:
             made, client = self.announcers.pop()
             made.close(5)
-            client.disconnect()
-            client.loop_stop()
+            for topic in (self.d.config_topic("+"), "homeassistant/status"):
+                client.message_callback_remove(topic)
+            end(client)
 
     def kept(self) -> dict[str, Any]:
         """Retained messages by topic."""
@@ -301,8 +312,7 @@ def house(mosquitto: Any, wait_until: Any) -> Iterator[House]:
     made = House(mosquitto, wait_until, retained)
     yield made
     made.stop()
-    follower.disconnect()
-    follower.loop_stop()
+    end(follower)
 
 
 def test_home_assistant_finds_sensors_and_their_states_whenever_it_starts(

@@ -307,6 +307,7 @@ def client() -> Iterator[paho.Client]:
     yield made
     made.disconnect()
     made.loop_stop()
+    made.on_connect = made.on_subscribe = made.on_message = None  # no cycle: its sockets might complain
 
 
 def test_over_mqtt_delivered_is_what_the_broker_confirmed(mosquitto: Any, client: paho.Client, wait_until: Any) -> None:
