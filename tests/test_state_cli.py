@@ -305,13 +305,19 @@ def test_a_running_daemon_is_asked_over_its_api(running: Plant, said: Callable[[
     assert said().splitlines()[-1] == "1 sensor"
     assert running.state("show", "a") == 1
     assert "there is no sensor 'a'" in said()
-    assert running.state("export", "-o", tmp_path / "e") == 1  # only a stopped one has its file for others
+    assert running.state("export", "-o", tmp_path / "e") == 1
+    assert "name the SENSORs to export from a running daemon" in said()
+    assert running.state("export", "b", "-o", tmp_path / "e") == 0
+    assert "1 sensor, " in said()
+    with Container(tmp_path / "e") as container:
+        assert [row.sensor for row in container.packed()] == ["b"]
+    assert running.state("import", tmp_path / "e") == 1
     assert "another lstm-stream uses it; stop that one" in said()
     url = f"http://127.0.0.1:{running.config.web.port}"
     assert main(["state", "list", "--url", url]) == 0
     assert "1 sensor" in said()
-    assert main(["state", "export", "-o", "e", "--url", url]) == 1
-    assert "export works on the file of a stopped daemon" in said()
+    assert main(["state", "import", "e", "--url", url]) == 1
+    assert "import works on the file of a stopped daemon" in said()
 
 
 @pytest.mark.parametrize(
@@ -319,7 +325,7 @@ def test_a_running_daemon_is_asked_over_its_api(running: Plant, said: Callable[[
     [
         (["--url", "ftp://x"], "--url is not a web address"),
         (["--url", "http://me:secret@x"], "--url is not a web address"),
-        (["--url", "http://127.0.0.1:1"], "does the daemon run? --url says where"),
+        (["--url", "http://127.0.0.1:1"], "does the daemon run? (--url says where it is)"),
         (["--url", "http://127.0.0.1:1", "--user", "me"], "LSTM_STREAM_PASSWORD"),
     ],
 )

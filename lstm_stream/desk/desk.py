@@ -11,6 +11,7 @@ import logging
 import math
 import sqlite3
 import time
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from lstm_stream.desk.orders import Orders, command_of, former
 from lstm_stream.desk.table import Table
 from lstm_stream.desk.watch import Watch
 from lstm_stream.detect.fleet import Fleet
+from lstm_stream.detect.inspection import packed
 from lstm_stream.journal.book import Book, Generation
 from lstm_stream.outputs.health import Health
 from lstm_stream.outputs.severity import severity_of
@@ -32,7 +34,7 @@ from lstm_stream.outputs.tape import BUCKET, Trace
 from lstm_stream.outputs.web import documents as d
 from lstm_stream.outputs.web import queries as q
 from lstm_stream.outputs.web.api import Tell
-from lstm_stream.records import STATES, Command, Event, Reply
+from lstm_stream.records import STATES, Command, Event, Packed, Reply
 from lstm_stream.reporting import Tally
 
 log = logging.getLogger(__name__)
@@ -287,6 +289,20 @@ class Desk:
             for at, a in self._parts.watch.rounds(group, sensor)
         ]
         return known + [one for one in recent if one[3:4] + one[5:8] not in told]
+
+    async def state(self, query: q.SensorQuery) -> d.Learned | None:
+        """What one sensor has learned."""
+        found = await self._ask(lambda: self._packed(query.group, query.sensor))
+        if found is None:
+            return None
+        return d.Learned(
+            [d.PackedState(*p[:2], list(p.channels), p.signature, b64encode(p.state).decode()) for p in found]
+        )
+
+    def _packed(self, group: str, sensor: str) -> list[Packed] | None:
+        """On the worker's thread."""
+        member = self._parts.fleet.find(group, sensor)
+        return None if member is None else packed(member.roster, member.slot)
 
     async def problems(self) -> d.Problems:
         """Why it may not be working."""

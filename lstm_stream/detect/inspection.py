@@ -13,7 +13,7 @@ import numpy as np
 from lstm_stream.detect import calibration, line, scaling
 from lstm_stream.detect.detector import UNKNOWN, Detector, finite
 from lstm_stream.detect.roster import Roster
-from lstm_stream.records import STATES, Overview, View
+from lstm_stream.records import STATES, Overview, Packed, View
 
 
 def overview(rosters: Sequence[Roster]) -> Overview:
@@ -59,6 +59,14 @@ def _nobody() -> Overview:
     return Overview(
         *([], [], [], np.zeros(0, np.uint8), f4, f4, np.zeros(0), np.zeros(0, np.int32), flags, flags, []),
     )
+
+
+def packed(roster: Roster, slot: int) -> list[Packed]:
+    """One sensor's state, after what its group shares."""
+    d = roster.detector
+    common = d.learner.pack()
+    shared = [Packed(d.name, "", d.channels, *common)] if common is not None else []
+    return [*shared, Packed(d.name, str(d.sensors[slot]), d.channels, d.arrays.signature, d.arrays.pack(slot))]
 
 
 def facts(roster: Roster, slot: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from lstm_stream.config import Config
 from lstm_stream.config.document import read
 from lstm_stream.statefile import tables
-from lstm_stream.statefile.container import Container, ContainerError
+from lstm_stream.statefile.container import Container, ContainerError, Entry, write
 from lstm_stream.statefile.offline import obey_offline
 from lstm_stream.statefile.options import COMMANDS
 from lstm_stream.statefile.running import Running
@@ -57,27 +57,32 @@ def _print(args: argparse.Namespace, document: dict[str, Any], to_text: Callable
 
 
 def _export(args: argparse.Namespace, config: Config) -> int:
-    out = Path(args.out)
-    with _own(args, config, "export") as file:
-        sensors, size = file.export(args.sensors, args.group or "", out)
-        pending = file.pending
-    document = {"file": str(out), "sensors": sensors, "bytes": size, "pending": pending}
+    out, names, group = Path(args.out), args.sensors, args.group or ""
+
+    def running(daemon: Running) -> dict[str, Any]:
+        if not names:
+            raise StateVerbError("name the SENSORs to export from a running daemon; of a stopped one all can be")
+        packed = daemon.states(names, group)
+        size = write(out, [Entry(*one[:4], len(one.state)) for one in packed], (one.state for one in packed))
+        return {"sensors": sum(bool(one.sensor) for one in packed), "bytes": size, "pending": 0}
+
+    def stopped(file: Stopped) -> dict[str, Any]:
+        sensors, size = file.export(names, group, out)
+        return {"sensors": sensors, "bytes": size, "pending": file.pending}
+
+    document = {"file": str(out), **_either(args, config, stopped, running)}
+    sensors, size = document["sensors"], document["bytes"]
     return _print(args, document, lambda d: f"{out}: {_counted(sensors)}, {size:,} bytes{tables.waiting(d)}")
 
 
 def _import(args: argparse.Namespace, config: Config) -> int:
     path = Path(args.subject)
-    with _own(args, config, "import") as file, Container(path) as container:
+    if args.url:
+        raise StateVerbError("import works on the file of a stopped daemon; leave out --url")
+    with Stopped(config) as file, Container(path) as container:
         sensors = file.take_in(container, args.replace)
     document = {"file": str(path), "sensors": sensors}
     return _print(args, document, lambda _: f"{path}: {_counted(sensors)} taken in")
-
-
-def _own(args: argparse.Namespace, config: Config, action: str) -> Stopped:
-    """The file, for what a running daemon cannot do."""
-    if args.url:
-        raise StateVerbError(f"{action} works on the file of a stopped daemon; leave out --url")
-    return Stopped(config)
 
 
 def _command(args: argparse.Namespace, config: Config) -> int:

@@ -32,10 +32,17 @@ def add(verbs: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
     common = web_side()
     _add_list(actions, common)
     _add(actions, common, "show", "everything known of one sensor", ("SENSOR", "its name"))
-    export = _add(actions, common, "export", "write sensors to a file, to be taken elsewhere; of a stopped file only")
-    export.add_argument("sensors", metavar="SENSOR", nargs="*", help="their names (default: all)")
+    export = _add(actions, common, "export", "write sensors to a file, to be taken elsewhere")
+    export.add_argument(
+        "sensors",
+        metavar="SENSOR",
+        nargs="*",
+        help="their names (default: all; of a running daemon they must be named)",
+    )
     export.add_argument("-o", "--out", metavar="FILE", required=True, help="the file to write")
-    take = _add(actions, common, "import", "take in what export wrote; into a stopped file only", ("FILE", "the file"))
+    take = _add(
+        actions, common, "import", "take in what export wrote; while no daemon uses the file", ("FILE", "the file")
+    )
     take.add_argument("--replace", action="store_true", help="sensors that are there already are replaced")
     back = _add(
         actions, common, "rollback", "go back to former weights", ("SENSOR", "whose; without: those its group shares")

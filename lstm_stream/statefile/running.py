@@ -9,9 +9,11 @@ import os
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from lstm_stream.records import Packed
 from lstm_stream.statefile.stopped import StateVerbError
 
 PATIENCE = 30.0  # s
@@ -70,6 +72,16 @@ class Running:
         """A sensor's recorded samples."""
         return self._get("series", group=group, sensor=name)
 
+    def states(self, names: Sequence[str], group: str) -> list[Packed]:
+        """What these sensors have learned, and what their groups share."""
+        found: dict[tuple[str, str, tuple[str, ...]], Packed] = {}
+        for name in names:
+            for one in self._get("state", group=self.group_of(name, group), sensor=name)["items"]:
+                state = base64.b64decode(one["state"])
+                packed = Packed(one["group"], one["sensor"], tuple(one["channels"]), one["signature"], state)
+                found[packed[:3]] = packed
+        return list(found.values())
+
     def obey(self, verb: str, group: str, sensor: str, argument: str, comment: str) -> dict[str, Any]:
         """Give a command: {ok, text, id}."""
         order = {"verb": verb, "group": group, "sensor": sensor, "argument": argument, "comment": comment}
@@ -89,7 +101,8 @@ class Running:
             raise StateVerbError(f"{self.url}: {_reason(error)}") from None
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
-            raise StateVerbError(f"{self.url}: {reason}; does the daemon run? --url says where") from None
+            advice = "--cacert names what to trust" if isinstance(reason, ssl.SSLError) else "does the daemon run?"
+            raise StateVerbError(f"{self.url}: {reason}; {advice} (--url says where it is)") from None
         try:
             document = json.loads(content)
         except ValueError:

@@ -95,6 +95,9 @@ class FakeDesk:
             return None
         return d.Models([d.Generation(3, 1.0, "adopted", 0.5, None, 1.2, current=True, kept=True)])
 
+    async def state(self, query: q.SensorQuery) -> d.Learned | None:
+        return d.Learned([d.PackedState("pumps", "pump-7", ["t"], "v1", "AAA=")]) if query.sensor == "pump-7" else None
+
     async def problems(self) -> d.Problems:
         latest = d.Sample("t", "not JSON", 1.0)
         return d.Problems(

@@ -35,6 +35,7 @@ PATHS = {
     "/series": "?group=pumps&sensor=pump-7&since=1&until=2",
     "/alarms": "?state=open",
     "/models": "?group=pumps",
+    "/state": "?group=pumps&sensor=pump-7",
     "/problems": "",
     "/commands": "",
 }
@@ -176,6 +177,17 @@ def test_a_line_without_time_is_503(server: WebServer, desk: FakeDesk) -> None:
     status, document = ask(server, "/overview")
     assert status == 503
     assert "no time" in document["error"]
+
+
+def test_an_error_of_the_program_is_logged_and_the_server_goes_on(
+    server: WebServer, desk: FakeDesk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.failure = ZeroDivisionError("in the desk")
+    status, document = ask(server, "/overview")
+    assert (status, document["error"]) == (500, "an error of the program")
+    assert "in the desk" in caplog.text
+    desk.failure = None
+    assert ask(server, "/overview")[0] == 200
 
 
 @pytest.mark.parametrize(

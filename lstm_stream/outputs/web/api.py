@@ -6,6 +6,7 @@ Nothing is computed here. An answer that does not come in time is 503, a bad req
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -18,6 +19,8 @@ from starlette.routing import Route
 from lstm_stream.outputs.web import documents as d
 from lstm_stream.outputs.web import queries as q
 from lstm_stream.outputs.web.origin import Origins
+
+log = logging.getLogger(__name__)
 
 ROOT = "/api/v1"
 PATIENCE = 5.0  # s that an answer may take
@@ -66,6 +69,10 @@ class Desk(Protocol):
         """The history of weights."""
         ...
 
+    async def state(self, query: q.SensorQuery) -> d.Learned | None:
+        """What one sensor has learned."""
+        ...
+
     async def problems(self) -> d.Problems:
         """Why it may not be working."""
         ...
@@ -95,6 +102,7 @@ RESOURCES = (
     Resource("/series", q.SeriesQuery, d.Series, "A sensor's recorded samples, for charts"),
     Resource("/alarms", q.AlarmsQuery, d.AlarmList, "Alarms, the latest first"),
     Resource("/models", q.ModelsQuery, d.Models, "The history of weights"),
+    Resource("/state", q.SensorQuery, d.Learned, "All that a sensor has learned, to be taken elsewhere"),
     Resource("/problems", q.NoQuery, d.Problems, "Why it may not be working"),
     Resource("/commands", q.NoQuery, d.CommandList, "What was commanded, the latest first"),
 )
@@ -118,6 +126,7 @@ class Api:
             "/series": desk.series,
             "/alarms": desk.alarms,
             "/models": desk.models,
+            "/state": desk.state,
             "/problems": lambda _: desk.problems(),
         }
         listed = {resource.path: resource for resource in RESOURCES}
@@ -169,6 +178,9 @@ async def _answered(answer: Awaitable[object], resource: Resource | None) -> Res
         document = await asyncio.wait_for(answer, PATIENCE)
     except (TimeoutError, asyncio.TimeoutError):  # two until Python 3.11
         return refusal(503, "the line has no time to answer now", "ask again in a moment; /-/ready says how it is")
+    except Exception:
+        log.exception("a request could not be answered")
+        return refusal(500, "an error of the program", "the log has it; please report it")
     if document is None:
         what = "no such sensor" if resource and resource.path != "/models" else "no such group or sensor"
         return refusal(404, what, f"{ROOT}/sensors lists them; names are case-sensitive")

@@ -296,6 +296,24 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
+class PackedState:
+    """A sensor's state (base64), or with an empty name what its group shares; equal signatures mean equal layouts."""
+
+    group: str
+    sensor: str
+    channels: list[str]
+    signature: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What `lstm-stream state export` writes of a sensor."""
+
+    items: list[PackedState]
+
+
+@dataclass(frozen=True, slots=True)
 class Models:
     """The history of a sensor's weights, or of those its group shares; the latest first."""
 
