@@ -344,16 +344,6 @@ class Fleet:
                 yield Packed(group, "", channels, *common)
         yield from self._ledger.pack()
 
-    def pack_one(self, group: str, sensor: str) -> list[Packed] | None:
-        """The state of one sensor, after what its group shares; None where there is no such sensor."""
-        member = self.find(group, sensor)
-        if member is None:
-            return None
-        d = member.roster.detector
-        common = d.learner.pack()
-        shared = [Packed(group, "", d.channels, *common)] if common is not None else []
-        return [*shared, Packed(group, sensor, d.channels, d.arrays.signature, d.arrays.pack(member.slot))]
-
     @property
     def unsaved(self) -> int:
         """Bytes of state that changed since `saved` was called."""
