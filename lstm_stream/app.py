@@ -260,9 +260,9 @@ class App:
         """Publish with QoS 1. Raises OSError where it cannot be."""
         return self._session.publish(topic, payload, 1, retain)
 
-    def is_connected(self) -> bool:
-        """Whether the broker is there."""
-        return self._session.connected
+    def connection(self) -> int | None:
+        """The number of that with the broker; None while it is away."""
+        return self._session.disconnects if self._session.connected else None
 
     # --- what people ask for
 

@@ -48,8 +48,8 @@ class Daemon(Protocol):
         """Publish with QoS 1. Raises OSError where it cannot be."""
         ...
 
-    def is_connected(self) -> bool:
-        """Whether the broker is there."""
+    def connection(self) -> int | None:
+        """The number of that with the broker; None while it is away."""
         ...
 
 
@@ -92,7 +92,7 @@ class Errands:
             broker, status = self._config.broker.client_id, self._config.events.status_topic
             discovery = Discovery(settings, broker, status, __version__)
             publish = lambda topic, payload: self._daemon.send(topic, payload, True)  # noqa: E731
-            self._announcer = Announcer(settings, discovery, self, publish, self._daemon.is_connected)
+            self._announcer = Announcer(settings, discovery, self, publish, self._daemon.connection)
             self._aside.listen(discovery.config_topic("+"), 1, self._announcer.hear_config)
             self._aside.listen(f"{prefix}/status", 1, self._announcer.hear_status)
             self._aside.ignore(discovery.state_topic("+"))

@@ -26,7 +26,7 @@ def parse_instant(text: str) -> Instant:
         if re.fullmatch(_TIME, text):
             return time.fromisoformat(text.zfill(5))
         if re.fullmatch(rf"{_DATE}[ T]{_TIME}", text):
-            return datetime.fromisoformat(text)
+            return datetime.fromisoformat(f"{text[:10]} {text[11:].zfill(5)}")
     except ValueError:
         pass  # no such day
     raise ValueError("is no time; write a time of day such as '22:00', or a date with it: '2026-12-01 22:00'")

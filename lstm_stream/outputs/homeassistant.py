@@ -6,7 +6,7 @@ Rules:
 3. What is announced is found again after a restart by listening to our own topics, so nothing has to be remembered.
    What we no longer want, be it forgotten, left out or over the limit, is taken back; but what is not there yet after
    a start has a while to come.
-4. When Home Assistant says that it is online, all is published again.
+4. When Home Assistant says that it is online, or the broker was away, all is published again.
 5. The line is asked for a few sensors at a time, and not waited for while the broker is away.
 """
 
@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 AT_ONCE = 8  # sensors that the line is asked for at once: some milliseconds
 CONFIRMED = 100  # publishes, after which the broker has to keep up
 GRACE = 600.0  # s that a sensor which was announced before the start has to come
+AWAY = 1.0  # s between looks whether the broker is back
 PATIENCE = 10.0  # s for an answer of the line or the broker
 
 Key = tuple[str, str]  # group, sensor
@@ -47,7 +48,7 @@ class Line(Protocol):
 
 
 class Announcer:
-    """`publish` sends topic and payload, retained; `is_connected` tells whether the broker is there.
+    """`publish` sends topic and payload, retained; `connection` is the number of that with the broker, None while away.
 
     `open` starts its thread, `close` ends it. Not enabled, it takes back what was announced before.
     """
@@ -58,14 +59,15 @@ class Announcer:
         discovery: Discovery,
         line: Line,
         publish: Callable[[str, bytes], Receipt],
-        is_connected: Callable[[], bool],
+        connection: Callable[[], int | None],
         grace: float = GRACE,
     ) -> None:
         self._settings = settings
         self._discovery = discovery
         self._line = line
         self._publish = publish
-        self._is_connected = is_connected
+        self._connection = connection
+        self._last_connection: int | None = None
         self._grace = grace
         self._published: dict[str, bytes] = {}  # by topic
         self._objects: dict[str, Key | None] = {}  # announced by this process
@@ -126,27 +128,32 @@ class Announcer:
             try:
                 with self._lock:
                     due = self._again or time.monotonic() >= next_round
+                is_told = self.turn(whole=due)
                 if due:
-                    next_round = time.monotonic() + self._settings.every
-                self.turn(whole=due)
+                    next_round = time.monotonic() + (self._settings.every if is_told else AWAY)
             except Exception as error:
+                next_round = time.monotonic() + self._settings.every
                 _log.warning("Home Assistant could not be told, and will be later: %s", error)
 
-    def turn(self, *, whole: bool) -> None:
-        """Publish what is new: of all sensors, or only of those that are urgent."""
-        if not self._is_connected():
-            return
+    def turn(self, *, whole: bool) -> bool:
+        """Publish what is new: of all sensors, or only of those that are urgent. Whether the broker is there."""
+        connection = self._connection()
+        if connection is None:
+            return False
         with self._lock:
             urgent, self._urgent = self._urgent, set()
             again, self._again = self._again, False
-        if again:
+        if again or connection != self._last_connection:  # brokers forget, some of them
+            self._last_connection = connection
             self._published.clear()
+            again = True
         if not self._settings.enabled:
             self._take_back(set())
         elif whole or again:
             self._tell_all()
         else:
             self._tell([key for key in urgent if self._discovery.object_of(*key) in self._objects])
+        return True
 
     def _tell_all(self) -> None:
         d = self._discovery

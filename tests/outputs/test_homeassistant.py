@@ -221,7 +221,7 @@ def end(client: paho.Client) -> None:
     """Without cycles: collected as one of them its sockets may be first, and complain."""
     client.disconnect()
     client.loop_stop()
-    client.on_connect = client.on_subscribe = client.on_message = None
+    client.on_connect = client.on_disconnect = client.on_subscribe = client.on_message = None
 
 
 @dataclass
@@ -253,7 +253,11 @@ class House:
         self.d = Discovery(config, "us", "lstm_stream/status", "0.1.0")
         client = paho.Client(paho.CallbackAPIVersion.VERSION2)
         publish = lambda topic, payload: client.publish(topic, payload, 1, retain=True)  # noqa: E731
-        made = Announcer(config, self.d, self, publish, client.is_connected, grace)
+        lost: list[int] = []
+        client.on_disconnect = lambda *_: lost.append(1)
+        client.reconnect_delay_set(1, 1)
+        connection = lambda: len(lost) if client.is_connected() else None  # noqa: E731
+        made = Announcer(config, self.d, self, publish, connection, grace)
         heard = {self.d.config_topic("+"): made.hear_config, f"{config.prefix}/status": made.hear_status}
         ready: list[int] = []
         for topic, hear in heard.items():
@@ -306,6 +310,7 @@ def house(mosquitto: Any, wait_until: Any) -> Iterator[House]:
     follower.on_connect = lambda *_: follower.subscribe([("homeassistant/device/#", 1), ("lstm_stream/#", 1)])
     follower.on_subscribe = lambda *_: ready.append(1)
     follower.on_message = follow
+    follower.reconnect_delay_set(1, 1)
     follower.connect(mosquitto.host, mosquitto.port)
     follower.loop_start()
     wait_until(lambda: ready, "the subscription")
@@ -384,6 +389,16 @@ def test_when_home_assistant_comes_back_it_is_told_again(house: House, program: 
     subprocess.run([program("mosquitto_pub"), *place, "-r", "-n", "-t", topic], check=True)
     house.until()
     subprocess.run([program("mosquitto_pub"), *place, "-t", "homeassistant/status", "-m", "online"], check=True)
+    house.until("a")
+
+
+def test_a_broker_that_has_forgotten_is_told_again(house: House) -> None:
+    house.add("a")
+    house.start(every=1)
+    house.until("a")
+    house.broker.kill()
+    house.retained.clear()
+    house.broker.start()
     house.until("a")
 
 
