@@ -56,7 +56,7 @@ class Vault:
             self.journal.open(fresh)
         except (sqlite3.Error, OSError) as error:
             raise StateError(f"the journal beside {self._store.path} cannot be used: {error}") from error
-        self._assembly.remember(self._store.memory())
+        self._assembly.remember(self._store.memory() or None)
         self.prefix = self._store.memory("homeassistant") or ""
         if receipts := self._store.memory("receipts"):
             self._session.remember(receipts)

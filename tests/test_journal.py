@@ -88,7 +88,7 @@ COMMAND = Command("c1", "rollback", "g", "s ü", "me", 1.25, "4", "because", b"\
         Messages([chunk(7)]),
         Messages([chunk(100).only(slice(90, None)), chunk(3)]),
         Messages([chunk(400, 100).only(np.arange(400) % 399 == 0)]),
-        Messages([Message("ü", b"1", 5.0, True, 1, 3 << 16 | 9), Message("", b"", 6.0), chunk(2), Message("b", b"2", 7)]),
+        Messages([Message("ü", b"1", 5.0, True, 1, 3 << 16 | 9), Message("", b"", 6), chunk(2), Message("b", b"", 7)]),
         Obeyed(COMMAND),
         Look(1.5e9),
         Listen(float("inf")),
@@ -304,3 +304,32 @@ def test_a_damaged_book_is_set_aside(path, caplog) -> None:
     assert path.with_name("state.db.journal.broken").read_bytes().startswith(b"no database")
     assert path.with_name("state.db.journal.broken.1").read_bytes().startswith(b"nor this")
     assert "it is kept as" in caplog.text
+
+
+@pytest.mark.parametrize("durability", ["interval", "off"])
+def test_without_strict_durability_events_are_kept_and_inputs_are_not(path, durability) -> None:
+    journal = Journal(path, Outbox(["mqtt"], render), durability)
+    journal.open()
+    journal.begin()
+    journal.note(Look(1.0))
+    journal.tell([event(1)])
+    journal.commit()
+    end(journal, kill=True)
+    assert not list(path.parent.glob("*.inputs.*"))
+    journal = Journal(path, Outbox(["mqtt"], render), durability)
+    journal.open()
+    assert not journal.repeats
+    assert [letter.event.id for letter in outbox(journal).pending("mqtt", 10)] == ["id1"]
+    journal.close()
+
+
+def test_without_a_path_events_go_out_and_nothing_is_written(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    journal = Journal(None, Outbox(["mqtt"], render))
+    journal.open()
+    journal.begin()
+    journal.note(Look(1.0))
+    journal.tell([event(1), event(1)])
+    journal.commit()
+    assert [letter.event.id for letter in outbox(journal).pending("mqtt", 10)] == ["id1"]
+    assert list(tmp_path.iterdir()) == []

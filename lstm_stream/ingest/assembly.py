@@ -22,7 +22,6 @@ from lstm_stream.ingest.decoder import Decoder, Explanation
 from lstm_stream.ingest.fast import Fast
 from lstm_stream.ingest.join import Join
 from lstm_stream.ingest.resample import Resample
-from lstm_stream.ingest.sparkplug import EdgeNodes
 from lstm_stream.records import Chunk, Decoded, Message, Presence, Reading, Rejection
 
 _log = logging.getLogger(__name__)
@@ -133,27 +132,26 @@ class Assembly:
 
     def memory(self) -> str | None:
         """What is worth keeping of what was heard, as text: births, counters, what waits. None: nothing is."""
-        kept = {name: part.memory() for name, part in self._parts().items()}
+        kept = {
+            "births": self._decoder.edges.memory(),
+            "counters": self._counters.memory(),
+            "join": self._join.memory(),
+            "resample": self._resample.memory(),
+        }
         return orjson.dumps(kept).decode() if any(kept.values()) else None
 
     def remember(self, memory: str | None) -> None:
         """Take up what memory() said before the start. What cannot be read is told, and forgotten."""
-        if not memory:
+        if memory is None:
             return
         try:
             kept = orjson.loads(memory)
-            for name, part in self._parts().items():
-                part.remember(kept.get(name, []))
+            self._decoder.edges.remember(kept["births"])
+            self._counters.remember(kept["counters"])
+            self._join.remember(kept.get("join", []))  # files of before have none
+            self._resample.remember(kept.get("resample", []))
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             _log.warning("births and counters in the state cannot be read, and are learned anew: %r", error)
-
-    def _parts(self) -> dict[str, EdgeNodes | Counters | Join | Resample]:
-        return {
-            "births": self._decoder.edges,
-            "counters": self._counters,
-            "join": self._join,
-            "resample": self._resample,
-        }
 
     def due_by(self) -> float:
         """The time (unix s) up to which no further message is on its way, while the inbox is empty."""

@@ -47,7 +47,6 @@ class Receipts:
         self._done = np.zeros(_IDS, np.bool_)
         self._at = np.zeros(_IDS, np.int64)  # the count at which it came
         self._count = 0  # of messages with a packet id
-        self._recalled = -1  # the session of another process whose messages these are
 
     def begin(self, kept: bool) -> None:
         """A connection begins, of the same session as the one before or of a new one."""
@@ -72,18 +71,18 @@ class Receipts:
     def remember(self, memory: bytes) -> None:
         """Take up what memory() of another process said. Raises ValueError where it is something else."""
         first, *_ = entries = np.frombuffer(memory, _ENTRY)
-        self._recalled, entries = int(first["age"]), entries[1:]
+        self.session, entries = int(first["age"]), entries[1:]
         ids = entries["packet_id"].astype(np.int64)
         self._content[ids], self._over[ids], self._done[ids] = entries["content"], self._connection, True
         self._at[ids] = self._count - entries["age"]
 
     def recall(self, chunk: Chunk) -> None:
-        """Enter a chunk's messages, on which another process has worked."""
+        """Enter a chunk's messages, on which another process has worked. Its session goes on until begin() ends it."""
         packet_ids = chunk.table[chunk.is_acknowledged, 5]
         if not len(packet_ids):
             return
-        if chunk.session != self._recalled:
-            self._recalled = chunk.session
+        if chunk.session != self.session:  # it was not kept, then
+            self.session = chunk.session
             self._forget()
         self.are_repeated(chunk)
         self._done[packet_ids] = True

@@ -179,9 +179,11 @@ class Journal:
 
     def tell(self, events: Iterable[Event]) -> None:
         """Events that this turn made."""
-        new = [event for event in events if event.id not in self._known]
-        for event in new:
-            self._known[event.id] = None
+        new = []
+        for event in events:
+            if event.id not in self._known:
+                self._known[event.id] = None
+                new.append(event)
         while len(self._known) > KNOWN:
             self._known.popitem(last=False)
         self._letters += self._outbox.write(new)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +99,26 @@ def test_a_name_that_no_text_can_hold_is_not_kept() -> None:
     assert [reading.values for reading in readings] == [{"a": 1.0}]
     assert not any(isinstance(rejection, Rejection) and "defect" in rejection.detail for rejection in rejections)
     assert "ud800" not in str(assembly.memory())
+
+
+def test_what_waits_to_be_joined_waits_on(tmp_path: Path) -> None:
+    source = {"topic": "home/{sensor}/{channel}", "join": "2s"}
+    before = _assembly(**source)
+    whole = _assembly(**source)
+    pieces = [Message(f"home/s{k % 2}/c{k % 3}", str(k).encode(), AT + 0.6 * k) for k in range(9)]
+    expected = [reading for piece in pieces for reading in whole.decode(piece)[0]] + whole.held(math.inf)
+    seen = [reading for piece in pieces[:4] for reading in before.decode(piece)[0]]
+    after = _restarted(before, tmp_path, **source)
+    seen += [reading for piece in pieces[4:] for reading in after.decode(piece)[0]] + after.held(math.inf)
+    assert seen == expected
+
+
+def test_what_waits_to_be_resampled_waits_on(tmp_path: Path) -> None:
+    source = {"topic": "{sensor}", "resample": "10s"}
+    before, whole = _assembly(**source), _assembly(**source)
+    messages = [Message(f"s{k % 2}", str(1.5 * k if k != 3 else 1e308).encode(), AT + 4.0 * k) for k in range(9)]
+    expected = [reading for message in messages for reading in whole.decode(message)[0]] + whole.held(math.inf)
+    seen = [reading for message in messages[:5] for reading in before.decode(message)[0]]
+    after = _restarted(before, tmp_path, **source)
+    seen += [reading for message in messages[5:] for reading in after.decode(message)[0]] + after.held(math.inf)
+    assert seen == expected
