@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lstm_stream.config import Config
+from lstm_stream.config import Config, Limits
 from lstm_stream.config.document import Path
 
 FREE = (
@@ -34,7 +34,7 @@ FREE = (
     "events.severity.*",
     "maintenance*",
     "state.every",
-    "limits.*",
+    *(f"limits.{name}" for name in Limits.model_fields if name != "payload_bytes"),
     "log.*",
     "reload.*",
 )
@@ -45,6 +45,7 @@ FIXED = {
     "events.status_topic": "the broker holds the daemon's last will for the former one",
     "events.*": "the places where events go were made ready at the start",
     "web.*": "the web server was started with the former one",
+    "limits.payload_bytes": "the connection is read with room for the former one",
     "state.*": "everything learned is kept in the former way",
     "groups.*.model.*": "what the group's sensors have learned fits the former model only",
     "groups.*.profile": "what is kept of the group's sensors has the form of the former one",

@@ -36,7 +36,7 @@ def refused(old: str, new: str) -> list[str]:
         ("", "groups: {pumps: {model: {hidden: 8}}}"),  # a new group
         ("groups: {pumps: {}}", ""),  # whether it has sensors the fleet knows
         ("", "sources: [{topic: 'other/{sensor}', join: 5s}, {preset: tasmota}]"),
-        ("", "limits: {sensors: 5, inbox: 10, batch: 1, payload_bytes: 1000}"),
+        ("", "limits: {sensors: 5, inbox: 10, batch: 1, depth: 3}"),
         ("", "events: {topic: 'a/{sensor}', qos: 0, retain: true}\nstate: {every: 5}\nreload: {watch: 0}"),
         ("", "events: {severity: {critical: 5, at_least: {stuck: critical}}}\nmaintenance: [{groups: [a]}]"),
     ],
@@ -53,6 +53,7 @@ def test_what_loses_no_state_can_change(old: str, new: str) -> None:
         ("events: {status_topic: here}", "events.status_topic"),
         ("events: {files: [{path: x}]}", "events.files"),
         ("state: {path: other.db}", "state.path"),
+        ("limits: {payload_bytes: 1000}", "limits.payload_bytes"),
         ("web: {port: 1}", "web.port"),
         ("groups: {default: {model: {hidden: 8}}}", "groups.default.model.hidden"),
         ("groups: {default: {model: {start_from: null}}}", "groups.default.model.start_from"),
