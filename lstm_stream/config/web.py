@@ -33,5 +33,5 @@ class Web(Section):
         default=1000,
         ge=0,
         le=100_000,
-        description="Sensors whose samples are kept for charts; of more, those that alarmed last. Some 50 KB each.",
+        description="Sensors whose samples are kept for charts, some 25 KB each and as much a channel; of more, those that alarmed last.",
     )

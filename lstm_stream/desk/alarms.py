@@ -29,7 +29,7 @@ class Acknowledged(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Its latest event, told at wall-clock time `at` (unix s), and the one it opened with.
+    """Its latest event, told at wall-clock time `at` (unix s), and the one it opened with, told at `since`.
 
     `payload` is there where it is known as it was published.
     """
@@ -37,6 +37,7 @@ class Alarm:
     told: Event
     at: float
     opening: Event
+    since: float
     payload: bytes = b""
     acknowledged: Acknowledged | None = None
 
@@ -59,9 +60,9 @@ class Alarms:
         """An alarm opened or closed."""
         cause = cause_of(event.id)
         known = self._alarms.get(cause)
-        opening = known.opening if known and event.state == "closed" else event
+        opening, since = (known.opening, known.since) if known and event.state == "closed" else (event, at)
         said = known.acknowledged if known else None
-        alarm = self._alarms[cause] = Alarm(event, at, opening, payload, said)
+        alarm = self._alarms[cause] = Alarm(event, at, opening, since, payload, said)
         while len(self._alarms) > MOST:
             del self._alarms[next(iter(self._alarms))]
         return alarm
@@ -95,7 +96,7 @@ class Alarms:
         alarms = self._all()
         still = [alarm for alarm in alarms if alarm.is_open]
         alone = sum(alarm.acknowledged is None for alarm in still)
-        return d.AlarmCounts(len(still), alone, sum(alarm.at > now - DAY for alarm in alarms))
+        return d.AlarmCounts(len(still), alone, sum(alarm.since > now - DAY for alarm in alarms))
 
     def open(self) -> dict[tuple[str, str], Alarm]:
         """Those that are open, by group and sensor; of several of one sensor the latest."""

@@ -70,7 +70,8 @@ def test_one_that_ended_still_tells_why_it_began(alarms: Alarms) -> None:
 
 
 def test_counts_are_of_now_and_of_the_last_day(alarms: Alarms) -> None:
-    alarms.remember(event("old", 1.0, 2.0), NOW - 2 * 86400)
+    alarms.remember(event("old", 1.0), NOW - 2 * 86400)
+    alarms.remember(event("old", 1.0, 2.0), NOW)
     counts = alarms.counts(NOW)
     assert (counts.open, counts.unacknowledged, counts.opened_day) == (2, 2, 3)
 

@@ -40,7 +40,7 @@ def describe(version: str) -> dict[str, Any]:
 
 
 def _get(resource: Resource) -> dict[str, Any]:
-    responses = {"200": _content(resource.summary, _ref(resource.answer)), **_refusals(400, 403, 503)}
+    responses = {"200": _content(resource.summary, _ref(resource.answer)), **_refusals(400, 403, 500, 503)}
     parameters = _parameters(resource.query)
     if resource.query.model_fields and "group" in resource.query.model_fields and resource.path != "/sensors":
         responses |= _refusals(404)
@@ -53,7 +53,7 @@ def _post() -> dict[str, Any]:
         "requestBody": {"required": True, "content": {_JSON: {"schema": _ref(queries.Order)}}},
         "responses": {
             "200": _content("What became of it", _ref(documents.CommandReply)),
-            **_refusals(400, 403, 413, 415, 503),
+            **_refusals(400, 403, 413, 415, 500, 503),
         },
     }
 
@@ -83,7 +83,14 @@ def _parameters(query: type[queries.Query]) -> list[dict[str, Any]]:
 
 
 def _refusals(*statuses: int) -> dict[str, Any]:
-    texts = {400: "Not understood", 403: "Not allowed", 404: "Not there", 413: "Too long", 415: "Not JSON"}
+    texts = {
+        400: "Not understood",
+        403: "Not allowed",
+        404: "Not there",
+        413: "Too long",
+        415: "Not JSON",
+        500: "A defect",
+    }
     return {str(s): _content(texts.get(s, "No time to answer now"), _ref(documents.Refusal)) for s in statuses}
 
 

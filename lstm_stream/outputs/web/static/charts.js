@@ -33,7 +33,7 @@ export class Charts {
     this.range = range;
     const names = Object.keys(series.channels);
     const shown = this.all ? names : names.slice(0, CHANNELS);
-    const breaks = gaps(series.time);
+    const breaks = gaps(series);
     const time = breaks.spread(series.time, (k) => series.time[k] + 1e-3);
     const tables = shown.map((name) => channelTable(time, series.channels[name], breaks));
     tables.push(scoreTable(time, series, breaks));
@@ -281,15 +281,18 @@ function scoreTable(time, series, breaks) {
 }
 
 // uPlot joins over `undefined` and breaks at null: after sample k of `after` one more row is put in.
-function gaps(time) {
+function gaps({ time, fine_since: fine }) {
   const steps = time.slice(1).map((one, k) => one - time[k]);
-  const usual = [...steps].sort((a, b) => a - b)[steps.length >> 1] || Infinity;
-  const after = new Set(steps.flatMap((step, k) => (step > GAP * usual ? [k] : [])));
+  const isCoarse = (k) => fine !== null && time[k] < fine; // points that stand for ten minutes, before those of single samples
+  const [coarse, single] = [true, false].map((kind) => median(steps.filter((_, k) => isCoarse(k) === kind)));
+  const after = new Set(steps.flatMap((step, k) => (step > GAP * (isCoarse(k) ? coarse : single) ? [k] : [])));
   return {
     spread: (values, between) =>
       after.size ? values.flatMap((value, k) => (after.has(k) ? [value, between(k)] : [value])) : values,
   };
 }
+
+const median = (values) => values.sort((a, b) => a - b)[values.length >> 1] || Infinity;
 
 function seen(time, { min, max }) {
   const inside = (one) => one >= min && one <= max;
