@@ -22,7 +22,9 @@ from lstm_stream.outputs.plot import STYLE, save
 from lstm_stream.simulate import KINDS
 
 WIDTH, HEIGHT = 12.0, 5.4  # inches
-SHADES = LinearSegmentedColormap.from_list("recall", ["#c92a2a", "#f6d55c", "#2f9e44"])
+SHADES = LinearSegmentedColormap.from_list("recall", ["#d55e00", "#f9ead0", "#7fbbe3"])  # told apart by everyone
+LINES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#8c6d46")  # of Okabe and Ito but the last
+MARKERS = "os^vDP"
 
 
 def draw(path: Path, report: faults.Report) -> None:
@@ -79,7 +81,7 @@ def _reliability(axes: Axes, report: faults.Report) -> None:
         axis.set_major_locator(FixedLocator([0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30]))
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_xlabel("asked: false alarms per sensor and week")
+    axes.set_xlabel("asked: false alarms per sensor and week", color=SOFT)
     axes.set_title("measured without faults, with 95 % bounds", loc="left", fontsize=9, fontweight="bold")
     axes.legend(frameon=False, fontsize=7.5, loc="upper left")
 
@@ -95,11 +97,11 @@ def _points(axes: Axes, asked: NDArray[np.float64], rates: Sequence[faults.Rate]
         x,
         y,
         np.abs(bounds.T - y),
-        fmt="o-",
+        fmt=("o" if strong else MARKERS[number]) + "-",
         ms=5 if strong else 3.5,
         lw=1.8 if strong else 0.9,
         elinewidth=0.7,
-        color=INK if number == len(KINDS) else ALARM if strong else f"C{number}",
+        color=INK if number == len(KINDS) else ALARM if strong else LINES[number],
         label=label,
         zorder=3 if strong else 2,
     )
