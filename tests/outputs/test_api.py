@@ -55,13 +55,13 @@ def house() -> Iterator[tuple[WebServer, FakeDesk]]:
 
 @pytest.fixture
 def server(house: tuple[WebServer, FakeDesk]) -> WebServer:
+    house[1].forget()
     return house[0]
 
 
 @pytest.fixture
 def desk(house: tuple[WebServer, FakeDesk]) -> FakeDesk:
     """That of `server`, which has heard nothing yet."""
-    house[1].forget()
     return house[1]
 
 

@@ -6,6 +6,7 @@ What it is given runs on its thread and must not block.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import threading
 import time
@@ -141,7 +142,7 @@ class _Connection(H11Protocol):
     """Lets go of a client that gets no response done in `patience` seconds, and of the oldest of too many.
 
     uvicorn itself waits for ever for the request of a client that has connected, which costs a file descriptor each.
-    A stream has no end: its client stays as long as it takes what comes.
+    A stream has no end: its client stays as long as it takes something of what waits for it.
     """
 
     patience = 10.0
@@ -150,6 +151,7 @@ class _Connection(H11Protocol):
         super().connection_made(transport)
         self._since = self.loop.time()
         self._served = False
+        self._unsent = math.inf  # bytes that waited for a stream's client at the last look
         self.loop.call_later(self.patience, self._check)
         _evict(self.connections)
 
@@ -165,16 +167,22 @@ class _Connection(H11Protocol):
 
     @property
     def streams(self) -> bool:
-        """Whether a stream is under way whose client keeps up."""
+        """Whether a stream is under way."""
         started = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
-        return bool(started and self.scope["path"] == PATH and not self.flow.write_paused)
+        return bool(started and self.scope["path"] == PATH)
 
     def _check(self) -> None:
-        if not (self._served or self.streams):
+        if not (self._served or (self.streams and self._goes_on())):
             self.transport.abort()
         elif not self.transport.is_closing():
             self._served = False
             self.loop.call_later(self.patience, self._check)
+
+    def _goes_on(self) -> bool:
+        """Whether a stream's client has taken something since the last look, or has all there is."""
+        before = self._unsent
+        self._unsent = self.transport.get_write_buffer_size() if self.flow.write_paused else math.inf
+        return self._unsent < before or not self.flow.write_paused
 
 
 def _evict(connections: Iterable[object]) -> None:
