@@ -106,7 +106,7 @@ function evidence(channels, total) {
         h(
           "tr",
           { key: name },
-          h("th", { scope: "row" }, name),
+          h("th", { scope: "row", title: name }, name),
           h("td", {}, gauge(channel)),
           h("td", {}, against(channel)),
           h("td", {}, share(channel.contribution, "share of the alarm")),

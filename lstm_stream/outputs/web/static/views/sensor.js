@@ -310,7 +310,7 @@ function latest(item) {
           return h(
             "tr",
             { key: name },
-            h("th", { scope: "row" }, name),
+            h("th", { scope: "row", title: name }, name),
             h("td", {}, gauge(values)),
             h("td", {}, against(values)),
           );
