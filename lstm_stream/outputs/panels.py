@@ -74,7 +74,9 @@ def label(axes: Axes, found: Sequence[Alarm], width: float, taken: float) -> Non
         at = width * (day - first) / (last - first)
         axes.plot([day], [1.0], "v", transform=axes.get_xaxis_transform(), color=ALARM, ms=4.5, mew=0, clip_on=False)
         room = LETTER * len(alarm.view)
-        for wanted in (at - room / 2, at - LETTER, at + LETTER - room):  # above it, or beginning or ending there
+        places = [at - room / 2, at - LETTER, at + LETTER - room]  # above it, or beginning or ending there
+        places += [taken + 2 * LETTER] if abs(taken - at) < 6 * LETTER else []  # or after the title that is in the way
+        for wanted in places:
             start = min(max(wanted, 0.0), width - room)
             if all(start > right + LETTER or start + room < left - LETTER for left, right in used):
                 used.append((start, start + room))
