@@ -76,10 +76,10 @@ class Archive:
         except sqlite3.Error as error:
             log.error("%s: %s; charts begin anew", self.path, error)
 
-    def keep(self, rows: Sequence[tuple[Key, bytes | None]]) -> None:
-        """Write these soon; None: delete. Where the disk does not keep up they are left out until their next time."""
+    def keep(self, rows: Sequence[tuple[Key, bytes | None]], *, last: bool = False) -> None:
+        """Write these soon; None: delete. Where the disk does not keep up they are left out, but for the last ones."""
         self._waiting = [future for future in self._waiting if not future.done()]
-        if self._thread is not None and rows and len(self._waiting) < BEHIND:
+        if self._thread is not None and rows and (last or len(self._waiting) < BEHIND):
             self._waiting.append(self._thread.submit(self._write, rows))
 
     def _write(self, rows: Sequence[tuple[Key, bytes | None]]) -> None:

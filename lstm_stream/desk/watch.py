@@ -153,7 +153,7 @@ class Watch:
         rows = self.recorder.packed(everything=everything)
         if rows or everything:
             document = {"watched": self._watched, "opened": self._opened}
-            self._archive.keep([*rows, (BUDGET, json.dumps(document).encode())])
+            self._archive.keep([*rows, (BUDGET, json.dumps(document).encode())], last=everything)
 
     def restore(self) -> None:
         """Take up what the archive has of sensors that are still there."""

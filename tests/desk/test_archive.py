@@ -66,6 +66,19 @@ def test_where_there_is_no_file_that_is_said(state: Path) -> None:
         room.sensors(state)
 
 
+def test_a_disk_that_does_not_keep_up_loses_charts_but_not_the_last(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "BEHIND", 0)
+    archive = opened(state)
+    archive.keep([(("g", "a"), b"1")])
+    archive.keep([(("g", "b"), b"2")], last=True)
+    archive.close()
+    again = opened(state)
+    assert dict(again.load()) == {("g", "b"): b"2"}
+    again.close()
+
+
 def test_fresh_sets_it_aside(state: Path) -> None:
     archive = opened(state)
     archive.keep([(("g", "a"), b"1")])
