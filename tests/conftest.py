@@ -43,7 +43,14 @@ _KERNELS = (
     "from tests.lstm.compiled import warm_gradients; warm_gradients()",
 )
 # The files that take longest for their number of tests: last, one of them would keep one process busy alone.
-_FIRST = ("lstm/test_portable.py", "daemon/", "demo/test_demo.py", "page/", "detect/test_detection.py", "lstm/test_memory.py")
+_FIRST = (
+    "lstm/test_portable.py",
+    "daemon/",
+    "demo/test_demo.py",
+    "page/",
+    "detect/test_detection.py",
+    "lstm/test_memory.py",
+)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
