@@ -21,7 +21,7 @@ from lstm_stream.ingest.splitter import COLUMNS, FULL, INCOMPLETE, split, split_
 from lstm_stream.records import Chunk
 
 LONGEST = 2000  # bytes of payload
-SLOWEST = 5.0  # s for one connection
+SLOWEST = 30.0  # s for one connection
 MOST_MEMORY = 64 * 2**20
 _LOOKS = 10  # connections between two looks at the session
 _STREAMS = 20  # in a round
