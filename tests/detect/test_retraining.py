@@ -96,7 +96,7 @@ def test_disabled_means_never(fleet_of, trainer) -> None:
 
 def test_samples_of_an_alarm_are_not_learned_from(fleet_of) -> None:
     """Neither the sample that opened it nor any until it closed is a target of training."""
-    fleet = fleet_of(history=800)
+    fleet = fleet_of(history=800, accept_after=1e6)  # what is accepted is learned from
     outcome = fleet.process(shifted(noisy(800), 700, 740))
     (batch,), (detector,) = outcome.batches, fleet.detectors.values()
     anomaly = batch.verdicts.anomaly
