@@ -290,7 +290,9 @@ def running(plant: Callable[..., Plant], free_port: Callable[[], int]) -> Iterat
     app.close()
 
 
-def test_a_running_daemon_is_asked_over_its_api(running: Plant, said: Callable[[], str], tmp_path: Path) -> None:
+def test_a_running_daemon_is_asked_over_its_api(
+    running: Plant, said: Callable[[], str], tmp_path: Path, wait_until: Callable[..., Any]
+) -> None:
     assert running.state("list", "--json") == 0
     assert {item["sensor"] for item in json.loads(said())["items"]} == {"a", "b"}
     assert running.state("show", "b", "--json") == 0
@@ -301,8 +303,7 @@ def test_a_running_daemon_is_asked_over_its_api(running: Plant, said: Callable[[
     assert running.state("undo", reply["id"], "--group", "pumps") == 0
     assert running.state("forget", "a") == 0
     said()
-    assert running.state("list") == 0
-    assert said().splitlines()[-1] == "1 sensor"
+    wait_until(lambda: running.state("list") == 0 and said().splitlines()[-1] == "1 sensor", "the list without it")
     assert running.state("show", "a") == 1
     assert "there is no sensor 'a'" in said()
     assert running.state("export", "-o", tmp_path / "e") == 1
@@ -312,7 +313,7 @@ def test_a_running_daemon_is_asked_over_its_api(running: Plant, said: Callable[[
     with Container(tmp_path / "e") as container:
         assert [row.sensor for row in container.packed()] == ["b"]
     assert running.state("import", tmp_path / "e") == 1
-    assert "another lstm-stream uses it; stop that one" in said()
+    assert "another lstm-stream uses it; stop that one first" in said()
     url = f"http://127.0.0.1:{running.config.web.port}"
     assert main(["state", "list", "--url", url]) == 0
     assert "1 sensor" in said()

@@ -33,5 +33,6 @@ class Web(Section):
         default=1000,
         ge=0,
         le=100_000,
-        description="Sensors whose samples are kept for charts, some 25 KB each and as much a channel; of more, those that alarmed last.",
+        description="Sensors whose samples are kept for charts, some 25 KB each and as much a channel; of more, those "
+        "that alarmed last.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,11 @@ class Stopped:
             raise StateVerbError(
                 f"{path}: there is no state file; run this where the daemon runs, or give its --config, or its --url"
             )
+        if _is_locked(path):  # at once; the store itself waits a while
+            raise LockedError(f"{path}: another lstm-stream uses it; stop that one first")
         try:
             self._store.open()
         except StateError as error:
-            if isinstance(error.__cause__, sqlite3.OperationalError) and "locked" in str(error.__cause__):
-                raise LockedError(str(error)) from None
             raise StateVerbError(str(error)) from None
         return self
 
@@ -177,6 +178,18 @@ class Stopped:
             raise StateVerbError(f"{container.path}: {what} does not fit: {error}; {advice}") from None
         if present is not None and not replace and (packed.sensor or present != packed.state):
             raise StateVerbError(f"{container.path}: {what} is in the state file already; --replace replaces it")
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether another process has the database to itself."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=0)) as db:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        return "locked" in str(error)
+    except sqlite3.DatabaseError:
+        return False  # damaged, which the store explains
+    return False
 
 
 class _Idle(Trainer):
