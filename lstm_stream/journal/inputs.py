@@ -42,7 +42,8 @@ class Inputs:
     def files(self) -> list[Path]:
         """In order of their positions."""
         prefix = f"{self._path.name}.inputs."
-        found = [p for p in self._path.parent.glob(f"{prefix}*") if p.name[len(prefix) :].isdigit()]
+        names = self._path.parent.iterdir() if self._path.parent.is_dir() else ()
+        found = [p for p in names if p.name.startswith(prefix) and p.name[len(prefix) :].isdigit()]
         return sorted(found, key=lambda p: int(p.name[len(prefix) :]))
 
     def read(self, after: int) -> Iterator[tuple[int, bytes]]:
