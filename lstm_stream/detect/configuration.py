@@ -15,7 +15,7 @@ def obstacles(directory: Directory, groups: Mapping[str, Group]) -> Iterator[str
         if name in groups:
             yield from _changed(f"groups.{name}", old, groups[name])
         elif next(directory.of(name), None) is not None:
-            yield f"groups.{name} still has sensors: it can be removed with a restart, or when they are forgotten"
+            yield f"groups.{name} still has sensors: forget them first (lstm-stream state forget), then remove it"
 
 
 def _changed(where: str, old: Group, new: Group) -> Iterator[str]:
