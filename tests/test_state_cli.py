@@ -251,7 +251,7 @@ def test_a_command_on_a_stopped_file_holds_and_can_be_undone(
     assert one.state("undo", reply["id"], "--group", "default") == 0
     said()
     assert learning() == before
-    assert one.state("forget", "b") == 0
+    assert one.state("forget", "--group", "pumps") == 0
     said()
     assert learning() == {"a": before["a"]}
 

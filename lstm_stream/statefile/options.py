@@ -48,7 +48,13 @@ def add(verbs: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
         actions, common, "rollback", "go back to former weights", ("SENSOR", "whose; without: those its group shares")
     )
     back.add_argument("--to", metavar="GENERATION", type=whole(0), help="which ones (default: the ones before)")
-    _add(actions, common, "forget", "remove a sensor and all that was learned of it", ("SENSOR", "its name"))
+    _add(
+        actions,
+        common,
+        "forget",
+        "remove sensors and all that was learned of them",
+        ("SENSOR", "one; without: a --group"),
+    )
     _add(actions, common, "pause", "learn nothing for now", ("SENSOR", "of it alone; without: of its whole group"))
     _add(actions, common, "resume", "learn again", ("SENSOR", "of it alone; without: of its whole group"))
     _add(actions, common, "undo", "take back a command", ("COMMAND", "its id, as the list of commands shows it"))
