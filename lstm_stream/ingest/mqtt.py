@@ -50,7 +50,6 @@ class Session:
     `hung_up`, `silent`, `sent_away` (MQTT 5), `taken_over` or `given_up`.
 
     With `bulk` the inbox gets chunks of messages where that is possible (reader.py), else single ones.
-    `connected` and `subscribed` tell the state.
     """
 
     def __init__(
@@ -88,6 +87,7 @@ class Session:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()  # guards connected and the receipts; never held for long
         self._receipts = Receipts()
+        self._shed = False  # messages, since the last read
         self._since = 0.0  # monotonic time at which the connection began
         self._answered = False  # the broker, to the latest connect
         self._taking, self._closing = True, False
@@ -190,11 +190,11 @@ class Session:
             raise ConnectionError("the session is not open")
         receipt = client.publish(topic, payload, qos, retain)
         if receipt.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
-            raise BlockingIOError(f"too many messages wait for {self._address}")
+            raise BlockingIOError(f"too many messages wait for {self._troubles.address}")
         if receipt.rc == MQTTErrorCode.MQTT_ERR_NO_CONN and qos:
             receipt.rc = MQTTErrorCode.MQTT_ERR_SUCCESS  # it waits for the next connection
         elif receipt.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise ConnectionError(f"{self._address} is away")
+            raise ConnectionError(f"{self._troubles.address} is away")
         return receipt
 
     def close(self, timeout: float) -> None:
@@ -245,7 +245,7 @@ class Session:
             self.connected = True
         self._since = time.monotonic()
         self._troubles.text = "not subscribed yet"
-        _log.info("connected to %s (%s session)", self._address, "kept" if kept else "new")
+        _log.info("connected to %s (%s session)", self._troubles.address, "kept" if kept else "new")
         self._asked.clear()
         self._refused.clear()
         self._subscribe(client, self._filters)
@@ -259,7 +259,7 @@ class Session:
             refused = {t: str(code) for t, code in zip(topics, reasons, strict=False) if code.is_failure}
             self._refused |= {topic: why for topic, why in refused.items() if topic not in self._aside.filters}
         for topic in refused.keys() & self._aside.filters.keys():  # the line works without
-            _log.info("%s refused the subscription to %s", self._address, topic)
+            _log.info("%s refused the subscription to %s", self._troubles.address, topic)
         self._judge()
 
     def _judge(self) -> None:
@@ -270,7 +270,7 @@ class Session:
             self._troubles.text = "" if self.subscribed or refused else "not subscribed yet"
         if refused:
             self._troubles.tell(
-                f"{self._address} refused the subscription to {', '.join(refused)}; check its access rules"
+                f"{self._troubles.address} refused the subscription to {', '.join(refused)}; check its access rules"
             )
 
     def _arrived(self, chunk: Chunk) -> None:
@@ -301,6 +301,7 @@ class Session:
         self.messages_received += len(chunk)
         if dropped := self._inbox.put(chunk):
             self.acknowledge(dropped)
+            self._shed = True
 
     def _set_aside(self, chunk: Chunk) -> None:
         """What is no sample: acknowledged, and told to those who listen."""
@@ -310,6 +311,9 @@ class Session:
 
     def _may_read(self) -> bool:
         """Whether there is room for more, or will be in a moment; at the end all is read, for the answers in it."""
+        if self._shed:  # to read more, only to throw it away, would take the interpreter from the worker
+            self._shed = False
+            time.sleep(_PATIENCE)
         return not self._taking or self._inbox.admits(_PATIENCE)
 
     def _confirm(self, chunk: Chunk) -> None:
@@ -377,7 +381,7 @@ class Session:
         """The broker may have hung up because of a subscription: do without those that are not needed."""
         for topic in self._aside.give_up():
             self._filters.pop(topic, None)
-            _log.warning("%s hung up when asked for %s; this is not asked for any more", self._address, topic)
+            _log.warning("%s hung up when asked for %s; this is not asked for any more", self._troubles.address, topic)
 
     # -- the rest
 
@@ -390,10 +394,6 @@ class Session:
     def failures(self) -> dict[str, int]:
         """Attempts to connect that led to nothing, by why."""
         return self._troubles.failures
-
-    @property
-    def _address(self) -> str:
-        return self._troubles.address
 
 
 def _status(state: str) -> bytes:

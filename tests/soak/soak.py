@@ -155,6 +155,7 @@ def soak(
         result.recovery = time.monotonic() - ended
         phase("a fifth", min(30.0, 12 * minutes))
         flood.rate = 0
+        time.sleep(1.0)  # what was due is sent
         _settle(flood, daemon, result)
         result.connections, result.longest_gap = flood.connections, max(flood.gaps, default=0.0)
     return result
