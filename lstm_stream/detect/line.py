@@ -37,6 +37,7 @@ CALIBRATE_FROM = 128  # samples: the first weights are adopted, errors are worth
 DOUBT = 0.5  # of the threshold: from this score on, scales and levels wait for better times
 WIDEST = 30.0  # scaled units: sinh of it still is a number
 
+LEVELS = int(View.LEVEL), int(View.DRIFT)
 DRIFT, STUCK, SURPRISE = int(View.DRIFT), int(View.STUCK), int(View.SURPRISE)
 
 F4 = NDArray[np.float32]
@@ -159,9 +160,10 @@ def decide(
         rated = frozen * (threshold[m] if math.isfinite(threshold[m]) else 0.0)
         if frozen >= 1.0 and rated > score[m]:
             score[m], said.leading[m] = rated, STUCK
-    after, opened = rules.accept_after, s.opened
+    back = excused | alarm.are_back(slot, statistic, s.fit, votes, LEVELS, s.open, s.crest)
+    after, leading = rules.accept_after, (said.leading, back)
     transition = alarm.decide(
-        slot, time, score, threshold, said.leading, after, s.open, opened, s.peak, s.quiet, s.leading, s.paused
+        slot, time, score, threshold, *leading, after, s.open, s.opened, s.peak, s.quiet, s.leading, s.paused
     )
     began, budget = transition == alarm.OPENED, rules.budget
     calibration.keep_budget(slot, score, threshold, began, s.interval, budget, s.strictness, s.paused)

@@ -121,6 +121,7 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
         FieldSpec("doubtful", "?"),  # whether the next sample had better not move what is usual
         FieldSpec("opened", "f8"),  # data time, unix s
         FieldSpec("peak", "f8", (), UNARMED),  # highest score of the alarm, kept for the refractory time
+        FieldSpec("crest", "f8", (2 if drift else 0,)),  # largest statistics of level and drift during the alarm
         FieldSpec("quiet", "i4"),  # samples below the threshold in a row
         FieldSpec("leading", "i1"),  # View that opened it
         FieldSpec("silent_since", "f8", (), np.nan),  # data time, unix s; NaN = not silent

@@ -18,7 +18,7 @@ class Sensor:
         self.rows, self.time = rows, 0.0
         self.feed([0.5] * 50)
 
-    def feed(self, scores, threshold=THRESHOLD, accept_after=1e9, view=2):
+    def feed(self, scores, threshold=THRESHOLD, accept_after=1e9, view=2, back=True):
         """One score a minute: the transitions."""
         result = []
         for score in scores:
@@ -29,6 +29,7 @@ class Sensor:
                 score=np.array([score]),
                 threshold=np.array([threshold]),
                 view=np.array([view], np.int8),
+                back=np.array([back]),
                 accept_after=accept_after,
             )
             result.append(int(transition[0]))
@@ -117,7 +118,28 @@ def test_sensors_decide_for_themselves(rows_of) -> None:
             score=np.array(scores),
             threshold=THRESHOLD * one,
             view=np.ones(3, np.int8),
+            back=np.ones(3, np.bool_),
             accept_after=1e9,
         )
     assert transition.tolist() == [OPENED, NOTHING, NOTHING]
     assert rows.arrays.open.tolist() == [True, False, False]
+
+
+def test_an_alarm_stays_open_until_the_level_is_back(rows_of) -> None:
+    sensor = Sensor(rows_of())
+    sensor.feed([9.0])
+    assert set(sensor.feed([0.1] * 500, back=False)) == {NOTHING}
+    assert sensor.feed([0.1] * 12).count(CLOSED) == 1
+
+
+def test_a_level_is_back_when_it_is_usual_or_most_of_the_way() -> None:
+    """The largest tenth of what was usual begins at 2; in this alarm it was 20."""
+    slot, fit, crest = np.zeros(1, np.int32), np.full((1, 7, 4), 2.0), np.zeros((1, 2))
+    votes, is_open = np.ones(12), np.ones(1, np.bool_)
+    said = []
+    for level in (1.0, 5.0, 20.0, 15.0, 11.0, 1.0):
+        statistic = np.full((1, 7), level)
+        said.append(bool(alarm.are_back(slot, statistic, fit, votes, (3, 7), is_open, crest)[0]))
+    assert said == [True, False, False, False, True, True]
+    votes[[3, 7]] = 0.0
+    assert alarm.are_back(slot, np.full((1, 7), 20.0), fit, votes, (3, 7), is_open, crest).all()
