@@ -22,13 +22,14 @@ ALLOWED = {
     "jit": "",
     "logs": "",
     "tls": "",
+    "secret": "",
     "machinecode": "",
     "notify": "",
     "config": "lstm",  # reads the weights to start from
     "lstm": "jit",
     "detect": "lstm jit records config",
-    "ingest": "records config jit tls lstm_stream",
-    "outputs": "records config tls lstm_stream jit",
+    "ingest": "records config jit tls secret lstm_stream",
+    "outputs": "records config tls secret lstm_stream jit",
     "journal": "records outputs",  # of outputs what a letter is
     "store": "records journal",
     "line": "detect records",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
-from pathlib import Path
 from typing import Any
 
-from lstm_stream import tls
+from lstm_stream import secret, tls
 from lstm_stream.config import TLS, Broker
 
 
@@ -18,26 +16,14 @@ class SetupError(ValueError):
 
 def read_password(broker: Broker) -> str | None:
     """The password from its file or environment variable; None where none is configured. Raises SetupError."""
-    if broker.password_env is not None:
-        password = os.environ.get(broker.password_env)
-        if not password:
-            raise SetupError(f"broker.password_env: the environment variable {broker.password_env} is not set")
-        return password
-    if broker.password_file is not None:
-        return _password_in(broker.password_file)
-    return None
-
-
-def _password_in(path: Path) -> str:
     try:
-        password = path.read_text(encoding="utf-8").rstrip("\r\n")  # editors end the last line
-    except UnicodeDecodeError:
-        raise SetupError(f"broker.password_file: {path} is not text (UTF-8)") from None
-    except OSError as error:
-        raise SetupError(f"broker.password_file: cannot read {path}: {error.strerror}") from None
-    if not password:
-        raise SetupError(f"broker.password_file: {path} is empty; write the password into it")
-    return password
+        if broker.password_env is not None:
+            return secret.from_environment(broker.password_env, "broker.password_env")
+        if broker.password_file is not None:
+            return secret.from_file(broker.password_file, "broker.password_file")
+    except ValueError as error:
+        raise SetupError(str(error)) from None
+    return None
 
 
 def tls_context(options: TLS) -> ssl.SSLContext:

@@ -32,7 +32,7 @@ Count = Callable[[str, str, int], None]  # a sink, a result of courier.RESULTS, 
 
 
 class Delivery:
-    """`publish` sends topic and payload over MQTT; `count` hears what became of events. Raises SinkError."""
+    """`publish` sends topic and payload over MQTT; `count` hears what became of events. Raises ValueError."""
 
     def __init__(
         self,

@@ -8,16 +8,14 @@ from the environment (https_proxy, no_proxy). Nothing here shows a secret: not t
 from __future__ import annotations
 
 import http.client
-import os
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from lstm_stream import __version__
+from lstm_stream import __version__, secret
 from lstm_stream.config.outlets import Webhook, check_url
 from lstm_stream.outputs.outbox import Letter
 from lstm_stream.outputs.sinks import RefusalError
@@ -26,12 +24,8 @@ _AGAIN = (408, 425, 429)
 _SHOWN = 200  # characters of an answer
 
 
-class SinkError(ValueError):
-    """A sink cannot be used as configured. The text names the option and says what would be right."""
-
-
 class WebhookSink:
-    """`body` makes what is posted of a letter. Raises SinkError where a secret or a certificate cannot be read."""
+    """`body` makes what is posted of a letter. Raises ValueError where a secret or a certificate cannot be read."""
 
     longest_pause = 300.0
 
@@ -92,47 +86,28 @@ def _shown(error: urllib.error.HTTPError) -> str:
 def _address(settings: Webhook) -> str:
     place = f"events.webhooks ({settings.name})"
     if settings.url_env:
-        url = _from_environment(settings.url_env, f"{place}.url_env")
+        url = secret.from_environment(settings.url_env, f"{place}.url_env")
     elif settings.url_file:
-        url = _from_file(settings.url_file, f"{place}.url_file")
+        url = secret.from_file(settings.url_file, f"{place}.url_file")
     else:
         url = settings.url or ""
     try:
         return check_url(url)
     except ValueError as error:
-        raise SinkError(f"{place}: its address {error}") from None
+        raise ValueError(f"{place}: its address {error}") from None
 
 
 def _headers(settings: Webhook) -> dict[str, str]:
     place = f"events.webhooks ({settings.name})"
     headers = {"Content-Type": "application/json", "User-Agent": f"lstm_stream/{__version__}", **settings.headers}
     for name, path in settings.header_files.items():
-        headers[name] = _from_file(path, f"{place}.header_files.{name}")
+        headers[name] = secret.from_file(path, f"{place}.header_files.{name}")
     for name, variable in settings.header_envs.items():
-        headers[name] = _from_environment(variable, f"{place}.header_envs.{name}")
+        headers[name] = secret.from_environment(variable, f"{place}.header_envs.{name}")
     for name, value in headers.items():
         if not value.isprintable() or not value.isascii():
-            raise SinkError(f"{place}: the header {name} holds what no header may; write plain text on one line")
+            raise ValueError(f"{place}: the header {name} holds what no header may; write plain text on one line")
     return headers
-
-
-def _from_environment(variable: str, option: str) -> str:
-    value = os.environ.get(variable)
-    if not value:
-        raise SinkError(f"{option}: the environment variable {variable} is not set")
-    return value
-
-
-def _from_file(path: Path, option: str) -> str:
-    try:
-        value = path.read_text(encoding="utf-8").strip()
-    except UnicodeDecodeError:
-        raise SinkError(f"{option}: {path} is not text (UTF-8)") from None
-    except OSError as error:
-        raise SinkError(f"{option}: cannot read {path}: {error.strerror}") from None
-    if not value:
-        raise SinkError(f"{option}: {path} is empty")
-    return value
 
 
 def _tls(settings: Webhook) -> ssl.SSLContext:
@@ -140,7 +115,7 @@ def _tls(settings: Webhook) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except OSError as error:
         text = f"events.webhooks ({settings.name}).ca_file: cannot use {settings.ca_file}: {error.strerror or error}"
-        raise SinkError(text) from None
+        raise ValueError(text) from None
     if not settings.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
