@@ -13,22 +13,27 @@ from types import FrameType
 
 @contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """SIGTERM and SIGINT end the process at once, with exit code 0: for a start that has touched nothing yet.
+    """SIGTERM and SIGINT end the process at once, with exit code 0, while nothing else handles them.
 
-    A handler of Python's would wait for as long as the main thread is in compiled code, such as the compiler itself.
-    Python tells the number of a signal to a socket at once, and a thread waits for that.
+    For a start that has touched nothing yet; stop_on_signals() within takes over without a gap. Without any handler the
+    first process of a container would not hear of SIGTERM at all. A handler of Python's would wait for as long as the
+    main thread is in compiled code, such as the compiler itself: Python tells the number of a signal to a socket at
+    once, and a thread waits for that.
     """
     numbers = (signal.SIGTERM, signal.SIGINT)
     told, teller = socket.socketpair()
     teller.setblocking(False)
 
+    def leave(*_: object) -> None:
+        os._exit(0)
+
     def wait() -> None:
         while number := told.recv(1):
-            if number[0] in numbers:
+            if number[0] in numbers and signal.getsignal(number[0]) is leave:
                 os._exit(0)
 
-    former = {number: signal.signal(number, lambda *_: None) for number in numbers}
-    wakeup = signal.set_wakeup_fd(teller.fileno())
+    former = {number: signal.signal(number, leave) for number in numbers}
+    wakeup = signal.set_wakeup_fd(teller.fileno(), warn_on_full_buffer=False)
     thread = threading.Thread(target=wait, name="signals", daemon=True)
     thread.start()
     try:

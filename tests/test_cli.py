@@ -364,8 +364,10 @@ class App:
         logging.getLogger("lstm_stream").info("draining")
         {then}
     def stop(self): self.stopped.set()
+    def reload(self): pass
     def close(self): logging.getLogger("lstm_stream").info("closed")
-def build(config, fresh=False): logging.getLogger("lstm_stream").info("fresh: %s", fresh); return App()
+def build(config, fresh=False, **_): logging.getLogger("lstm_stream").info("fresh: %s", fresh); return App()
+def warm_kernels(): pass
 """
 
 
@@ -377,6 +379,20 @@ def test_a_second_signal_ends_it_at_once(file: Path, start: Any) -> None:
     daemon.wait_for("draining")
     daemon.process.send_signal(signal.SIGINT)
     assert daemon.end() == 128 + signal.SIGINT
+
+
+def test_a_signal_before_the_configuration_is_read_ends_it(file: Path, start: Any) -> None:
+    os.mkfifo(file)
+    daemon = start(file)
+    with file.open("wb"):  # as soon as the daemon opens it to read
+        daemon.process.terminate()
+        assert daemon.end() == 0
+
+
+def test_a_signal_while_the_daemon_is_built_ends_it(file: Path, start: Any) -> None:
+    file.write_text("")
+    fatal = "import signal\ndef build(config, **_): signal.raise_signal(signal.SIGTERM)\ndef warm_kernels(): pass\n"
+    assert start(file, stub=fatal).end() == 0
 
 
 def test_signals_mean_what_they_meant_once_it_has_stopped() -> None:

@@ -54,19 +54,23 @@ def demo(args: argparse.Namespace) -> int:
     return run_demo(args)
 
 
-@configured
-def run(args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace) -> int:
     """The daemon, until a signal."""
+    with exit_on_signals():
+        return _run(args)
+
+
+@configured
+def _run(args: argparse.Namespace, config: Config) -> int:
     from lstm_stream import logs
 
     logs.setup(config.log.level, config.log.format)
     with ExitStack() as while_it_lives:
         try:
             while_it_lives.enter_context(writable_cache(os.environ))
-            with exit_on_signals():
-                from lstm_stream.app import build, warm_kernels
+            from lstm_stream.app import build, warm_kernels
 
-                warm_kernels()
+            warm_kernels()
             systemd = Notifier()
             app = build(config, fresh=args.fresh, observers=(systemd,), file=Path(args.config), on_reload=systemd.ready)
             while_it_lives.enter_context(stop_on_signals(systemd.stopping, app.stop))
