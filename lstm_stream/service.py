@@ -169,6 +169,9 @@ class Service:
         log.info("%s by %s: %s", command.verb, command.by, reply.text)
         self._journal.audit(command, reply)
         self._finish(Turn([], outcome=Outcome(events=list(reply.events))))
+        if self._adoptions:  # weights of before are in force: who asks next is to see it
+            self._journal.flush()
+            self._look_after()
         if not self._journal.repeats:
             self._saved_at = -math.inf  # what a person asked for is not lost with the rest
         return reply

@@ -29,7 +29,7 @@ class Acknowledged(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Its latest event, told at wall-clock time `at` (unix s), and the one it opened with, told at `since`.
+    """Its latest event, told at wall-clock time `at` (unix s), and the one it opened with.
 
     `payload` is there where it is known as it was published.
     """
@@ -37,7 +37,6 @@ class Alarm:
     told: Event
     at: float
     opening: Event
-    since: float
     payload: bytes = b""
     acknowledged: Acknowledged | None = None
 
@@ -60,9 +59,9 @@ class Alarms:
         """An alarm opened or closed."""
         cause = cause_of(event.id)
         known = self._alarms.get(cause)
-        opening, since = (known.opening, known.since) if known and event.state == "closed" else (event, at)
+        opening = known.opening if known and event.state == "closed" else event
         said = known.acknowledged if known else None
-        alarm = self._alarms[cause] = Alarm(event, at, opening, since, payload, said)
+        alarm = self._alarms[cause] = Alarm(event, at, opening, payload, said)
         while len(self._alarms) > MOST:
             del self._alarms[next(iter(self._alarms))]
         return alarm
@@ -91,22 +90,25 @@ class Alarms:
 
     # --- read
 
-    def counts(self, now: float) -> d.AlarmCounts:
-        """Of now."""
+    def counts(self, now: float | None) -> d.AlarmCounts:
+        """Of now, in data time (unix s; None, not known: that of the latest event)."""
         alarms = self._all()
         still = [alarm for alarm in alarms if alarm.is_open]
         alone = sum(alarm.acknowledged is None for alarm in still)
-        return d.AlarmCounts(len(still), alone, sum(alarm.since > now - DAY for alarm in alarms))
+        if now is None:
+            now = max((alarm.told.closed or alarm.told.opened for alarm in alarms), default=0.0)
+        lately = sum(abs(now - alarm.told.opened) < DAY for alarm in alarms)  # a clock may be ahead of the others
+        return d.AlarmCounts(len(still), alone, lately)
 
     def open(self) -> dict[tuple[str, str], Alarm]:
         """Those that are open, by group and sensor; of several of one sensor the latest."""
         still = sorted((alarm for alarm in self._all() if alarm.is_open), key=lambda alarm: alarm.told.opened)
         return {(alarm.told.group, alarm.told.sensor): alarm for alarm in still}
 
-    def of(self, group: str, sensor: str, since: float, until: float) -> list[Event]:
-        """A sensor's alarms within some data time: their latest events, with the reason for which they opened."""
+    def of(self, group: str, sensor: str, since: float, until: float) -> list[Alarm]:
+        """A sensor's alarms within some data time."""
         return [
-            replace(event, reason=alarm.opening.reason)
+            alarm
             for alarm in self._all()
             if (event := alarm.told).sensor == sensor
             and event.group == group
@@ -117,12 +119,13 @@ class Alarms:
     def listed(self, query: AlarmsQuery) -> list[dict[str, Any]]:
         """The documents of those that were asked for, the latest first."""
         part = query.search.lower()
+        named = cause_of(part)
         found = [
             alarm
             for alarm in self._all()
             if query.state in ("all", "open" if alarm.is_open else "closed")
             and (query.before is None or alarm.told.opened < query.before)
-            and (not part or mentions(alarm.told, part) or part in alarm.opening.reason.lower())
+            and (not part or mentions(alarm, part) or cause_of(alarm.told.id.lower()) == named)
         ]
         found.sort(key=lambda alarm: -alarm.told.opened)
         return [self.document(alarm) for alarm in found[: query.limit]]
@@ -159,6 +162,7 @@ def cause_of(event_id: str) -> str:
     return cause if dash and state in ("opened", "closed") else event_id
 
 
-def mentions(event: Event, part: str) -> bool:
-    """Whether an event's sensor, group or reason has that in it, in small letters."""
-    return any(part in whole.lower() for whole in (event.sensor, event.group, event.reason))
+def mentions(alarm: Alarm, part: str) -> bool:
+    """Whether its sensor, group or one of its reasons has that in it, in small letters."""
+    told = alarm.told
+    return any(part in whole.lower() for whole in (told.sensor, told.group, told.reason, alarm.opening.reason))

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.config import Config
-from lstm_stream.desk.alarms import Alarms, restored
+from lstm_stream.desk.alarms import Alarm, Alarms, restored
 from lstm_stream.desk.orders import Orders, command_of, former
 from lstm_stream.desk.table import Table
 from lstm_stream.desk.watch import Watch
@@ -34,7 +34,7 @@ from lstm_stream.outputs.tape import BUCKET, Trace
 from lstm_stream.outputs.web import documents as d
 from lstm_stream.outputs.web import queries as q
 from lstm_stream.outputs.web.api import Tell
-from lstm_stream.records import STATES, Command, Event, Packed, Reply
+from lstm_stream.records import STATES, Command, Packed, Reply
 from lstm_stream.reporting import Tally
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class Desk:
             d.MessageCounts(t.messages, messages, p.dropped(), sum(dict(t.rejections).values())),
             d.SampleCounts(t.samples, samples),
             d.SensorCounts(**{state: t.sensors.get(state, 0) for state in STATES}),
-            p.alarms.counts(now),
+            p.alarms.counts(watch.now),
             [watch.budget(name, group.false_alarms) for name, group in p.config().groups.items()],
             d.RetrainingCounts(last=watch.retrained, **rounds, paused=watch.paused),
             watch.rates(),
@@ -219,7 +219,7 @@ class Desk:
             trace.score,
             trace.threshold,
             {name: _channel(trace, k) for k, name in enumerate(trace.channels)},
-            [_mark(event, severity_of(event, rule)) for event in p.alarms.of(*key, since, until)],
+            [_mark(alarm, severity_of(alarm.told, rule)) for alarm in p.alarms.of(*key, since, until)],
             [d.RetrainingMark(*one) for one in rounds if since <= one.time <= until],
             BUCKET,
             trace.fine_since,
@@ -284,7 +284,8 @@ class Desk:
         told = {(one.generation, one.result, one.champion, one.challenger) for one in known}
         recent = [
             Generation(
-                group, sensor, a.channels, a.generation, at, a.result, a.champion, a.challenger, a.seconds, False
+                *(group, sensor, a.channels, a.generation, at, a.result),
+                *(_known(a.champion), _known(a.challenger), a.seconds, False),
             )
             for at, a in self._parts.watch.rounds(group, sensor)
         ]
@@ -321,6 +322,7 @@ class Desk:
         if isinstance(command, str):
             return d.CommandReply(False, command, "")
         reply = await self._wait(self._parts.command(command))
+        self._taken = -math.inf  # the list of sensors is of before
         return d.CommandReply(reply.ok, reply.text, command.id)
 
     def weights(self, group: str, sensor: str, wanted: int | None) -> tuple[NDArray[np.float32] | None, str]:
@@ -356,10 +358,17 @@ def _learning(learns: bool, enabled: bool) -> d.Learning:
     return "paused" if enabled else "off"
 
 
+def _known(loss: float) -> float | None:
+    """As the book has it."""
+    return None if math.isnan(loss) else loss
+
+
 def _channel(trace: Trace, k: int) -> d.ChannelSeries:
     value, expected, lower, upper = np.ascontiguousarray(trace.values[:, k].T)
     return d.ChannelSeries(value, np.ascontiguousarray(trace.low[:, k]), expected, lower, upper)
 
 
-def _mark(event: Event, severity: str) -> d.AlarmMark:
-    return d.AlarmMark(event.id, event.opened, event.closed, event.view, severity, event.reason)
+def _mark(alarm: Alarm, severity: str) -> d.AlarmMark:
+    told, why = alarm.told, alarm.opening.reason
+    ended = None if alarm.is_open else told.reason
+    return d.AlarmMark(told.id, told.opened, told.closed, told.view, severity, why, ended)

@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 STEP, KEPT = 5.0, 120  # s between two points of the rates, and how many there are
 RECENTLY = 10.0  # s over which the rate of now is measured
-LEAP = 3600.0  # s: data time that goes further at once was not watched
 WEEK = 7 * 86400.0
 KNOWN = WEEK / 7  # s that sensors are watched together before anybody speaks of a rate of alarms
 HORIZON = 4 * WEEK  # s over which the rate of alarms is measured
@@ -62,6 +61,7 @@ class Watch:
         self.told: Callable[[Alarm], None] = lambda _: None
         self.retrained: float | None = None  # wall clock
         self.paused = 0  # sensors that do not learn though their group does
+        self.now: float | None = None  # data time
         self._rounds: OrderedDict[Key, deque[tuple[float, Adoption]]] = OrderedDict()
         self._fleet = fleet
         self._data_time = data_time
@@ -71,8 +71,8 @@ class Watch:
         self._rates: deque[tuple[float, float]] = deque(maxlen=KEPT)  # wall clock, messages a second
         self._stepped = Mark(time.monotonic(), 0, 0)
         self._watched: dict[str, float] = defaultdict(float)  # group -> sensor-seconds past the warm-up
+        self._lately: dict[str, float] = defaultdict(float)  # ... of them since the last upkeep
         self._opened: dict[str, float] = defaultdict(float)  # group -> alarms
-        self._looked_at: float | None = None  # data time
 
     # --- the observer
 
@@ -84,6 +84,7 @@ class Watch:
         self.ledger.note(turn.rejections, now)
         self.ledger.clocks(turn.decoded, now)
         record(self.recorder, turn.outcome)
+        self._watch(turn.outcome)
         for event in turn.outcome.events:
             self._happened(event, now)
 
@@ -97,6 +98,7 @@ class Watch:
     def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Adoption]) -> None:  # noqa: ARG002
         """Now and then."""
         now = time.time()
+        self.now = self._data_time()
         mark = Mark(time.monotonic(), self._messages, self._samples)
         self._recent.append(mark)
         if mark.at - self._stepped.at >= STEP:
@@ -105,7 +107,7 @@ class Watch:
             self._stepped = mark
         for adoption in rounds:
             self._trained(adoption, now)
-        self._watch()
+        self._age()
         self.recorder.forget(lambda key: self._fleet.find(*key) is not None)
         self.keep()
 
@@ -121,22 +123,30 @@ class Watch:
         if len(self._rounds) > TRAINED:
             self._rounds.popitem(last=False)
 
-    def _watch(self) -> None:
-        """Count the time for which sensors are watched, in data time: recorded time may run faster."""
-        now, before = self._data_time(), self._looked_at
-        self._looked_at = now
-        elapsed = now - before if now is not None and before is not None else 0.0
-        elapsed = elapsed if 0.0 < elapsed < LEAP else 0.0
-        paused = 0
-        for name in self._watched:
-            self._watched[name] *= math.exp(-elapsed / HORIZON)
-            self._opened[name] *= math.exp(-elapsed / HORIZON)
+    def _watch(self, outcome: Outcome) -> None:
+        """Count the time for which sensors were watched: for each sample past the warm-up, what is usual between two.
+
+        So it is the same however fast the samples come, and an absence is no time watched.
+        """
+        for batch in outcome.batches:
+            armed = batch.samples.slot[np.isfinite(batch.verdicts.threshold)]
+            seconds = float(batch.detector.arrays.interval[armed].sum())
+            self._watched[batch.detector.name] += seconds
+            self._lately[batch.detector.name] += seconds
+
+    def _age(self) -> None:
+        """What was long ago counts less, by the time for which a sensor of the group was watched since."""
+        armed: dict[str, int] = defaultdict(int)
+        self.paused = 0
         for detector in self._fleet.detectors.values():
             size = len(detector.sensors)
-            armed = detector.arrays.count[:size] >= detector.group.warmup
-            self._watched[detector.name] += elapsed * int(np.count_nonzero(armed))
-            paused += int(np.count_nonzero(detector.arrays.paused[:size]))
-        self.paused = paused
+            armed[detector.name] += int(np.count_nonzero(detector.arrays.count[:size] >= detector.group.warmup))
+            self.paused += int(np.count_nonzero(detector.arrays.paused[:size]))
+        for name, seconds in self._lately.items():
+            left = math.exp(-seconds / max(1, armed[name]) / HORIZON)
+            self._watched[name] *= left
+            self._opened[name] *= left
+        self._lately.clear()
 
     # --- what is recorded
 

@@ -62,7 +62,8 @@ def _alarms(state: Path, group: str, sensor: str) -> list[dict[str, Any]]:
             event = letter.event
             if (event.group, event.sensor) == (group, sensor):
                 first = {"id": event.id, "opened": event.opened, "view": event.view, "reason": event.reason}
-                found.setdefault((event.view, event.opened), first)["closed"] = event.closed
+                ended = event.reason if event.state == "closed" else None
+                found.setdefault((event.view, event.opened), first).update(closed=event.closed, ended=ended)
     return list(found.values())
 
 

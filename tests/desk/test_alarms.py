@@ -66,14 +66,24 @@ def test_one_that_ended_still_tells_why_it_began(alarms: Alarms) -> None:
     (document,) = alarms.listed(AlarmsQuery(search="too high"))
     assert (document["state"], document["reason"], document["why"]) == ("closed", "back to normal", "p is 4.1 too high")
     assert document["channels"]["v"]["actual"] == 4.1
-    assert alarms.of("pumps", "p", 0.0, 1e9)[0].reason == "p is 4.1 too high"
+    (alarm,) = alarms.of("pumps", "p", 0.0, 1e9)
+    assert (alarm.opening.reason, alarm.told.reason) == ("p is 4.1 too high", "back to normal")
 
 
-def test_counts_are_of_now_and_of_the_last_day(alarms: Alarms) -> None:
-    alarms.remember(event("old", 1.0), NOW - 2 * 86400)
-    alarms.remember(event("old", 1.0, 2.0), NOW)
-    counts = alarms.counts(NOW)
-    assert (counts.open, counts.unacknowledged, counts.opened_day) == (2, 2, 3)
+@pytest.mark.parametrize(("now", "lately"), [(86_460.0, 2), (5 * 86_400.0, 0), (None, 3), (-5 * 86_400.0, 0)])
+def test_counts_are_of_the_last_day_in_data_time(alarms: Alarms, now: float | None, lately: int) -> None:
+    counts = alarms.counts(now)
+    assert (counts.open, counts.unacknowledged, counts.opened_day) == (2, 2, lately)
+
+
+def test_without_alarms_there_is_nothing_to_count() -> None:
+    assert Alarms(lambda _: b"{}").counts(None).opened_day == 0
+
+
+@pytest.mark.parametrize("name", ["b50", "B50-closed", "b50-opened"])
+def test_an_alarm_is_found_by_its_id_alone(alarms: Alarms, name: str) -> None:
+    assert ids(alarms, search=name) == ["b50-closed"]
+    assert ids(alarms, search=name[:2]) == [], "a part of an id may be of many"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +114,7 @@ def test_an_acknowledgement_lasts_over_the_end_and_can_be_undone(alarms: Alarms)
 
 def test_alarms_of_a_chart_are_those_that_overlap_it(alarms: Alarms) -> None:
     def opened(since: float, until: float) -> list[float]:
-        return [one.opened for one in alarms.of("pumps", "b", since, until)]
+        return [one.told.opened for one in alarms.of("pumps", "b", since, until)]
 
     assert opened(0.0, 60.0) == [50.0]
     assert opened(71.0, 199.0) == []

@@ -56,30 +56,54 @@ def event(sensor: str, state: str = "opened") -> Event:
     return Event(f"{sensor}-{state}", sensor, "default", state, "level", "odd", START, None, 5.0, 3.0, 0)  # type: ignore[arg-type]
 
 
-def test_the_budget_is_measured_over_sensors_past_their_warmup_in_data_time() -> None:
+def test_the_budget_is_measured_over_sensors_past_their_warmup() -> None:
     line = Line()
-    line.send(["a", "b"], 70)
+    line.send(["a", "b"], 64 + 1440)
     line.send(["young"], 10)
-    line.look(START)
-    hours = 15
-    for hour in range(1, hours + 1):
-        line.look(START + hour * 3599)
     line.watch.on_turn(Turn([], outcome=room.Outcome(events=[event("a"), event("b"), event("a", "closed")])))
     budget = line.watch.budget("default", 1 / WEEK)
-    weeks = 2 * hours * 3599 / WEEK
+    weeks = 2 / 7
     assert budget.asked_per_week == pytest.approx(1.0)
-    assert budget.sensor_weeks == pytest.approx(weeks, rel=0.02), "two sensors, not the one that warms up"
-    assert budget.kept_per_week == pytest.approx(2 / weeks, rel=0.02)
+    assert budget.sensor_weeks == pytest.approx(weeks, rel=0.01), "two sensors, not the one that warms up"
+    opened = [alarm for alarm in line.told if alarm.is_open]  # of the sensors' own too
+    assert budget.kept_per_week == pytest.approx(len(opened) / weeks, rel=0.01)
 
 
-def test_a_leap_of_data_time_is_not_time_watched() -> None:
+@pytest.mark.parametrize("turn", [1, 60, 720], ids=["live", "replay", "demo"])
+def test_time_watched_is_the_same_however_fast_it_goes_by(turn: int) -> None:
+    line = Line()
+    line.send(["a"], 64)
+    for first in range(64, 64 + 720, turn):
+        since = START + first * MINUTE
+        line.send(["a"], turn, since)
+        line.look(since + turn * MINUTE)
+    assert line.watch.budget("default", 1.0).sensor_weeks == pytest.approx(720 * MINUTE / WEEK, rel=0.02)
+
+
+def test_an_absence_is_not_time_watched() -> None:
     line = Line()
     line.send(["a"], 70)
     line.look(START)
+    before = line.watch.budget("default", 1.0)
     line.look(START + 30 * WEEK)
+    line.send(["a"], 1, START + 30 * WEEK)
     line.look(START)
-    assert line.watch.budget("default", 1.0).sensor_weeks == 0
-    assert line.watch.budget("default", 1.0).kept_per_week is None, "nothing is said of nothing"
+    after = line.watch.budget("default", 1.0)
+    assert after.sensor_weeks == pytest.approx(before.sensor_weeks + MINUTE / WEEK, rel=0.2)
+    assert after.kept_per_week is None, "nothing is said of nothing"
+
+
+def test_what_was_long_ago_counts_less_alarms_and_time_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "HORIZON", 60 * MINUTE)
+    monkeypatch.setattr(room, "KNOWN", 0.0)
+    line = Line()
+    line.send(["a", "b"], 64 + 120)
+    line.watch.on_turn(Turn([], outcome=room.Outcome(events=[event("a")])))
+    before = line.watch.budget("default", 1.0)
+    line.look(START)
+    after = line.watch.budget("default", 1.0)
+    assert after.sensor_weeks == pytest.approx(before.sensor_weeks * math.exp(-2), rel=0.05)
+    assert after.kept_per_week == pytest.approx(before.kept_per_week)
 
 
 def test_alarms_are_told_as_they_come() -> None:
@@ -133,7 +157,6 @@ def test_charts_and_budget_go_on_after_a_restart(tmp_path: Path) -> None:
     line = Line(archive=archive)
     line.send(["a", "b", "forgotten"], 70)
     line.look(START)
-    line.look(START + 3599)
     line.watch.keep(everything=True)
     archive.close()
 
@@ -152,7 +175,8 @@ def test_charts_and_budget_go_on_after_a_restart(tmp_path: Path) -> None:
     assert before is not None
     assert after is not None
     np.testing.assert_array_equal(before.values, after.values)
-    assert again.watch.budget("default", 1.0).sensor_weeks == pytest.approx(3 * 3599 / WEEK)
+    seconds = 3 * 6 * MINUTE + MINUTE
+    assert again.watch.budget("default", 1.0).sensor_weeks == pytest.approx(seconds / WEEK, rel=0.01)
     again.watch._archive.close()
 
 

@@ -83,7 +83,7 @@ class FakeDesk:
         if query.sensor != "pump-7":
             return None
         channels = {"bearing": d.ChannelSeries([4.1], [4.1], [1.0], [0.5], [1.5])}
-        marks = [d.AlarmMark("a-opened", 1795243666.0, None, "level", "warning", "too high")]
+        marks = [d.AlarmMark("a-opened", 1795243666.0, None, "level", "warning", "too high", None)]
         return d.Series([1.0], [0.5], [3.5], channels, marks, [d.RetrainingMark(1.0, 2, "adopted")], 600.0, 1.0)
 
     async def alarms(self, query: q.AlarmsQuery) -> d.AlarmList:

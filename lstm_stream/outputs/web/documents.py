@@ -100,7 +100,7 @@ class SensorCounts:
 
 @dataclass(frozen=True, slots=True)
 class AlarmCounts:
-    """Alarms open, those of them that nobody has acknowledged, and how many opened within a day."""
+    """Alarms open, those of them that nobody has acknowledged, and how many opened within a day of data time."""
 
     open: int
     unacknowledged: int
@@ -109,7 +109,7 @@ class AlarmCounts:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """False alarms that a group asks for, per sensor and week, against the alarms that opened.
+    """False alarms that a group asks for, per sensor and week, against all alarms that opened, real ones included.
 
     `kept_per_week` is null until sensors past their warm-up have been watched for a day together.
     """
@@ -241,7 +241,7 @@ class ChannelSeries:
 
 @dataclass(frozen=True, slots=True)
 class AlarmMark:
-    """An alarm on a chart; `closed` is null while it is open."""
+    """An alarm on a chart: `reason` is why it opened, `ended` why it closed; `closed` and it are null while open."""
 
     id: str
     opened: float
@@ -249,6 +249,7 @@ class AlarmMark:
     view: str
     severity: str | None
     reason: str
+    ended: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class AlarmsQuery(Query):
     """Which alarms."""
 
     state: Literal["open", "closed", "all"] = Field(default="all", description="open, closed or all.")
-    search: _Text = Field(default="", description="Part of the sensor's name, its group or the reason.")
+    search: _Text = Field(default="", description="Part of the sensor's name, its group or a reason; or an alarm's id.")
     limit: int = Field(default=50, ge=1, le=500, description="How many at most.")
     before: _Time | None = Field(default=None, description="Only those opened before this data time, unix s.")
 
