@@ -89,6 +89,7 @@ class Fleet:
         if alarms:
             past = ((k, self.now - DAY * (k - 9)) for k in range(10, 14))
             self.alarms += [alarm(k, names[k % len(names)], group, at, at + 3000.0) for k, at in past]
+        self.obeys = True
         self.commands: list[dict[str, Any]] = []
         self.posted: list[dict[str, Any]] = []
         self.problems: dict[str, Any] = {"rejections": [], "unmatched": [], "clocks": [], "hints": []}
@@ -151,7 +152,7 @@ class Fleet:
             },
             "rates": {"time": [self.now - 5 * (120 - k) for k in range(120)], "messages": wave},
             "recorded": {"sensors": len(states), "limit": 1000},
-            "commands": True,
+            "commands": self.obeys,
         }
 
     def find(self, group: str, sensor: str) -> dict[str, Any] | None:
@@ -232,6 +233,7 @@ def series(fleet: Fleet, sensor: str, since: float, until: float) -> dict[str, A
                 "view": one["view"],
                 "severity": one["severity"],
                 "reason": one["reason"],
+                "ended": "levels are back" if one["state"] == "closed" else None,
             }
             for one in alarms
         ],
@@ -282,7 +284,10 @@ def application(fleet: Fleet) -> Starlette:
             one
             for one in fleet.alarms
             if state in (None, one["state"])
-            and ask.get("search", "").lower() in (one["sensor"] + one["group"] + one["reason"]).lower()
+            and (
+                ask.get("search", "").lower() in (one["sensor"] + one["group"] + one["reason"]).lower()
+                or ask["search"] == one["id"]
+            )
         ]
         found.sort(key=lambda one: -one["opened_unix"])
         return JSONResponse({"items": found[: int(ask.get("limit", 50))]})

@@ -152,7 +152,7 @@ def test_from_an_alarm_to_its_sensor_by_keyboard_alone(site: Callable, visit: Ca
 
 
 def test_an_alarm_has_an_address_of_its_own(site: Callable, visit: Callable) -> None:
-    page = visit(site(example()).address, "#/alarms/alarm-1?search=pump-5")
+    page = visit(site(example()).address, "#/alarms/alarm-1")
     assert heading(page) == "Alarm of pump-5"
     assert "flow repeats its last value" in page.locator("article").inner_text()
     page.wait_for_selector("figure.score canvas")  # how it was before
@@ -184,6 +184,25 @@ def test_acknowledging_takes_one_click(site: Callable, visit: Callable) -> None:
     card.get_by_role("button", name="Acknowledge").click()
     card.get_by_text("acknowledged by operator").wait_for()
     assert card.get_by_role("button", name="Acknowledge").count() == 0
+
+
+def test_the_budget_counts_real_alarms_and_says_so(site: Callable, visit: Callable) -> None:
+    tile = visit(site(example()).address).get_by_role("region", name="Alarm budget").inner_text()
+    assert "0.82 of 1 a sensor-week" in tile
+    assert "alarms, real ones included, of the false ones asked for" in tile
+
+
+def test_where_commands_are_off_there_is_no_button_for_one(site: Callable, visit: Callable) -> None:
+    fleet = example()
+    address = site(fleet).address
+    views = ("sensor/pumps/pump-2", "alarms", "models/pumps/pump-2")
+    for fleet.obeys in (True, False):
+        page = visit(address)
+        page.get_by_role("article").first.wait_for()
+        for view in ("overview", *views):
+            page.evaluate("(hash) => { location.hash = hash }", f"#/{view}")
+            page.locator(f".view.{view.split('/')[0]} :is(article, table, .title)").first.wait_for()
+            assert (page.locator(".view [data-verb]").count() > 0) is fleet.obeys, view
 
 
 def test_rollback_says_what_will_happen(site: Callable, visit: Callable) -> None:

@@ -8,7 +8,7 @@ export function link(view, parts = [], query = {}) {
 }
 
 export const toSensor = ({ group, sensor }, query) => link("sensor", [group, sensor], query);
-export const toAlarm = (alarm) => link("alarms", [cause(alarm)], { search: alarm.sensor });
+export const toAlarm = (alarm) => link("alarms", [cause(alarm)]);
 /** An alarm keeps this when it closes; its id then ends otherwise. */
 export const cause = (alarm) => alarm.id.replace(/-(opened|closed)$/, "");
 export const toModel = ({ group, sensor }) => link("models", [group, sensor]);

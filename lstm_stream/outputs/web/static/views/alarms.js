@@ -14,7 +14,7 @@ const REFRESH = 15_000; // ms
 export function show(root, route, { on }) {
   const [id] = route.parts;
   const { state = "open", search = "" } = route.query;
-  if (id) return showOne(root, id, search, on);
+  if (id) return showOne(root, id, on);
   const chosen = { state, search };
   const seen = { items: null, limit: PAGE };
   const draw = () => seen.items && paint(root, page(seen, chosen, change));

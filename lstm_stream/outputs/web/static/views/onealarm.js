@@ -6,13 +6,12 @@ import { cause, link } from "../links.js";
 import { alarmCard, around } from "./alarm.js";
 import { legend } from "./sensor.js";
 
-const SEARCHED = 500; // alarms among which it is
 const REFRESH = 10_000; // ms
 
-export function show(root, id, search, on) {
+export function show(root, id, on) {
   let charts = null;
   const load = async () => {
-    const { items } = await get("alarms", { state: "all", search, limit: SEARCHED });
+    const { items } = await get("alarms", { search: id });
     const alarm = items.find((item) => cause(item) === cause({ id }));
     const series = alarm && (await seriesOf(alarm));
     paint(root, page(alarm, series));

@@ -100,32 +100,35 @@ function training({ last, adopted, rejected, late, failed, paused }) {
 
 // Alarms kept beside those asked for, a bar a group: full at twice what was asked.
 function budgets(groups) {
-  return groups.map(({ group, asked_per_week: asked, kept_per_week: kept, sensor_weeks: weeks }) => {
-    const known = Number.isFinite(kept) && asked > 0;
-    const width = `${known ? Math.min(100, (50 * kept) / asked) : 0}%`;
-    return h(
-      "div",
-      { class: "budget", key: group },
+  const words = "alarms, real ones included, of the false ones asked for";
+  return [...groups.map(budget), h("p", { class: "dim", key: "\n" }, words)];
+}
+
+function budget({ group, asked_per_week: asked, kept_per_week: kept, sensor_weeks: weeks }) {
+  const known = Number.isFinite(kept) && asked > 0;
+  const width = `${known ? Math.min(100, (50 * kept) / asked) : 0}%`;
+  return h(
+    "div",
+    { class: "budget", key: group },
+    h(
+      "p",
+      {},
+      h("span", {}, group),
       h(
-        "p",
+        "span",
         {},
-        h("span", {}, group),
-        h(
-          "span",
-          {},
-          h("b", {}, number(kept, 2)),
-          h("span", { class: "dim" }, ` of ${number(asked, 2)} a sensor-week`),
-        ),
+        h("b", {}, number(kept, 2)),
+        h("span", { class: "dim" }, ` of ${number(asked, 2)} a sensor-week`),
       ),
-      h(
-        "i",
-        {
-          class: known && kept > 2 * asked ? "over" : "",
-          "aria-hidden": "true",
-          title: `over ${number(weeks, 3)} sensor-weeks`,
-        },
-        h("i", { style: { width } }),
-      ),
-    );
-  });
+    ),
+    h(
+      "i",
+      {
+        class: known && kept > 2 * asked ? "over" : "",
+        "aria-hidden": "true",
+        title: `over ${number(weeks, 3)} sensor-weeks`,
+      },
+      h("i", { style: { width } }),
+    ),
+  );
 }
