@@ -12,12 +12,19 @@ import pytest
 
 START = 1_795_200_000.0
 COUNT = 400
+LEARNING = {"retraining": {"every": 100, "history": 128, "lag": 8}}
 
 
 def get(daemon: Any, path: str) -> Any:
     status, body = daemon.get(f"/api/v1/{path}")
     assert status == 200, body
     return json.loads(body)
+
+
+def wave(samples: int, shifted: int = 0) -> list[str]:
+    """Messages a minute apart, the last ones on another level."""
+    values = [math.sin(k / 9) + 9 * (k >= samples - shifted) for k in range(samples)]
+    return [json.dumps({"time": START + 60 * k, "v": value}) for k, value in enumerate(values)]
 
 
 def command(daemon: Any, **order: str) -> Any:
@@ -31,11 +38,10 @@ def command(daemon: Any, **order: str) -> Any:
 def test_charts_and_commands_outlive_a_restart_that_an_open_stream_does_not_delay(
     mosquitto, daemon_factory, publish, wait_until
 ) -> None:
-    daemon = daemon_factory(mosquitto)
+    daemon = daemon_factory(mosquitto, groups={"default": LEARNING})
     daemon.start()
     wait_until(lambda: daemon.get("/-/ready")[0] and daemon.checks()["subscription"] == "ok", "the daemon", 120)
-    samples = [json.dumps({"time": START + 60 * k, "v": math.sin(k / 9)}) for k in range(COUNT)]
-    publish(mosquitto, "plant/a", samples)
+    publish(mosquitto, "plant/a", wave(COUNT))
     wait_until(lambda: get(daemon, "overview")["samples"]["total"] == COUNT, "the samples")
 
     (item,) = get(daemon, "sensors?search=A")["items"]
@@ -61,3 +67,27 @@ def test_charts_and_commands_outlive_a_restart_that_an_open_stream_does_not_dela
     (record,) = get(daemon, "commands")["items"]
     assert (record["verb"], record["comment"], record["ok"]) == ("pause", "new bearing", True)
     assert get(daemon, "sensor?group=default&sensor=a")["learning"] == "paused"
+
+    # what else a page can command
+    about = {"group": "default", "sensor": "a"}
+    assert command(daemon, verb="resume", **about)["ok"]
+    assert get(daemon, "sensor?group=default&sensor=a")["learning"] == "on"
+    former = next(one for one in get(daemon, "models?group=default&sensor=a")["generations"][::-1] if one["kept"])
+    assert command(daemon, verb="rollback", **about, argument=str(former["generation"]))["ok"]
+    latest, *others = get(daemon, "models?group=default&sensor=a")["generations"]
+    assert (latest["result"], latest["current"], latest["kept"]) == ("rollback", True, True)
+    assert not any(one["current"] for one in others)
+
+    publish(mosquitto, "plant/b", wave(COUNT, shifted=15))
+    wait_until(lambda: get(daemon, "overview")["samples"]["total"] == COUNT, "the samples of another")
+    (alarm,) = get(daemon, "alarms?state=open")["items"]
+    about = {"group": "default", "sensor": "b"}
+    assert command(daemon, verb="acknowledge", **about, argument=alarm["id"])["ok"]
+    assert get(daemon, f"alarms?search={alarm['id']}")["items"][0]["acknowledged"]["by"] == "web 127.0.0.1"
+    assert command(daemon, verb="accept", **about)["ok"]
+    (closed,) = get(daemon, f"alarms?search={alarm['id']}")["items"]
+    assert closed["state"] == "closed"
+    (mark,) = get(daemon, "series?group=default&sensor=b")["alarms"]
+    assert (mark["reason"], mark["ended"]) == (alarm["reason"], "accepted as the new normal by web 127.0.0.1")
+    assert command(daemon, verb="forget", **about)["ok"]
+    assert [item["sensor"] for item in get(daemon, "sensors")["items"]] == ["a"]
