@@ -23,7 +23,7 @@ Item = Message | Chunk
 
 _BYTES = 128 * 2**20
 _EACH = 64  # bytes that a message takes beside its topic and payload
-_SLACK = 4096  # bytes of a chunk that nobody needs any more, beside as much again as it holds
+_WASTE = 2  # times what its messages take is as long as a chunk's data may be: no more is held than is counted twice
 _LOW = 0.75  # of its bounds: below that a blocking inbox admits again
 
 
@@ -114,8 +114,8 @@ class Inbox:
 
     def _append(self, item: Item) -> None:
         count, size = _length(item), _bytes(item)
-        if isinstance(item, Chunk) and len(item.data) > 2 * size + _SLACK:
-            item = _alone(item)
+        if isinstance(item, Chunk):
+            item = _compact(item, size)
         self._items.append((item, count, size))
         self._count += count
         self._bytes += size
@@ -185,12 +185,21 @@ def _sizes(item: Item) -> NDArray[np.int64]:
     return item.table[:, 1].astype(np.int64) + item.table[:, 3] + _EACH
 
 
+def _compact(chunk: Chunk, size: int) -> Chunk:
+    """The same messages, without what they share with others: that would stay in memory, and nobody counts it."""
+    if len(chunk.data) > _WASTE * size:
+        return _alone(chunk)
+    if chunk.table.base is not None or chunk.arrivals.base is not None:
+        return Chunk(chunk.data, chunk.table.copy(), chunk.arrivals.copy(), chunk.session)
+    return chunk
+
+
 def _alone(chunk: Chunk) -> Chunk:
-    """The same messages without those that once stood between them, whose bytes the chunk kept in memory."""
+    """The same messages without the bytes that stood between them: other messages, properties."""
     table, pieces, at = chunk.table.copy(), list[bytes](), 0
     for row in table:
         topic, length, payload, size = row[:4].tolist()
         pieces += chunk.data[topic : topic + length], chunk.data[payload : payload + size]
         row[0], row[2] = at, at + length
         at += length + size
-    return Chunk(b"".join(pieces), table, chunk.arrivals, chunk.session)
+    return Chunk(b"".join(pieces), table, chunk.arrivals.copy(), chunk.session)

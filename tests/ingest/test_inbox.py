@@ -107,13 +107,34 @@ def test_long_topics_count_as_well() -> None:
     assert sum(len(inbox.put(Message("t" * 65_000, b"", 0.0))) for _ in range(100)) == 90
 
 
-def test_a_chunk_does_not_keep_the_bytes_of_messages_that_are_gone() -> None:
-    inbox, chunk = Inbox(10), _chunk(0, 2000)
-    inbox.put(chunk.only(slice(7, 9)))
-    [kept] = inbox.take(9, 0)
-    assert isinstance(kept, Chunk)
-    assert len(kept.data) < 100
-    assert kept.messages() == chunk.only(slice(7, 9)).messages()
+def _held(items: list[Message | Chunk]) -> int:
+    """Bytes of memory behind these chunks, the parts of them that nobody sees included."""
+    chunks = [item for item in items if isinstance(item, Chunk)]
+    arrays = [array for chunk in chunks for array in (chunk.table, chunk.arrivals)]
+    whole = {id(array if array.base is None else array.base): array for array in arrays}
+    behind = [array if array.base is None else array.base for array in whole.values()]
+    return sum(array.nbytes for array in behind) + sum(len(chunk.data) for chunk in chunks)
+
+
+@pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest", "block"])
+def test_no_more_memory_is_held_than_is_counted_twice(overflow: Overflow) -> None:
+    inbox, chunk = Inbox(100_000, 2**20, overflow), _chunk(0, 2000)
+    for start in range(0, 1500, 3):
+        another = Chunk(chunk.data, chunk.table.copy(), chunk.arrivals.copy())
+        inbox.put(another.only(slice(start, start + 3)))  # as what is left of it after most was dropped
+    counted = inbox.bytes_waiting
+    kept = inbox.take(100_000, 0)
+    assert _numbers(kept) == list(range(1500))
+    assert _held(kept) <= 2 * counted
+    assert [m for c in kept if isinstance(c, Chunk) for m in c.messages()] == chunk.only(slice(1500)).messages()
+
+
+def test_properties_that_nobody_reads_are_not_kept() -> None:
+    inbox = Inbox(10)
+    inbox.put(Chunk(b"t" + bytes(3000) + b"1", np.array([[0, 1, 3001, 1, 0x30, 0]], np.int32), np.zeros(1)))
+    kept = inbox.take(9, 0)
+    assert _held(kept) < 200
+    assert [m.payload for c in kept if isinstance(c, Chunk) for m in c.messages()] == [b"1"]
 
 
 @pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest", "block"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 import unicodedata
 from dataclasses import replace
 from typing import Any, Literal
@@ -144,6 +145,16 @@ def test_a_closed_alarm_has_both_times() -> None:
         "2026-11-21T06:47:46.120Z",
         "2026-11-21T06:48:46.120Z",
     )
+
+
+def test_payloads_that_wait_take_little_more_than_their_length() -> None:
+    tracemalloc.start()
+    try:
+        payloads = [to_json(OPENED, 0.0, "1") for _ in range(1000)]
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 1.5 * sum(map(len, payloads))
 
 
 def test_numpy_numbers_are_numbers() -> None:
