@@ -29,6 +29,7 @@ class Flood:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.host, self.port = "127.0.0.1", int(self._listener.getsockname()[1])
         self._subscribed = threading.Event()
+        self._resting = threading.Event()
         self._closing = False
         self._heard = 0.0
         self._lock = threading.Lock()  # one packet at a time
@@ -36,6 +37,12 @@ class Flood:
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._serve, self._send)]
         for thread in self._threads:
             thread.start()
+
+    def rest(self) -> None:
+        """Send nothing any more; returns when all that was being sent is."""
+        self._resting.clear()
+        self.rate = 0.0
+        self._resting.wait()
 
     def close(self) -> None:
         """Hang up and stop."""
@@ -79,11 +86,14 @@ class Flood:
     def _send(self) -> None:
         due, number = time.monotonic(), 0
         while not self._closing:
-            if not self.rate or not self._subscribed.wait(0.05):
+            rate = self.rate
+            if not rate:
+                self._resting.set()
+            if not rate or not self._subscribed.wait(0.05):
                 time.sleep(0.01)
                 due = time.monotonic()
                 continue
-            due = max(due + _BLOCK / self.rate, time.monotonic() - _BEHIND)
+            due = max(due + _BLOCK / rate, time.monotonic() - _BEHIND)
             time.sleep(max(0.0, due - time.monotonic()))
             with suppress(OSError, AttributeError), self._lock:
                 assert self._connection is not None

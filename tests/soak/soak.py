@@ -6,11 +6,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -105,7 +104,7 @@ def running(folder: Path, policy: str, sensors: int, inbox: int) -> Iterator[tup
     flood = Flood(sensors)
     daemon = Daemon(folder, flood, policy, inbox)
     try:
-        _await(lambda: daemon.metrics().get("lstm_stream_mqtt_connected") == 1, STARTS, daemon)
+        await_(lambda: daemon.metrics().get("lstm_stream_mqtt_connected") == 1, STARTS, daemon)
         yield flood, daemon
     finally:
         if daemon.process.poll() is None:
@@ -131,7 +130,7 @@ def soak(
                     flood.sent,
                     m.get("lstm_stream_messages_received_total", 0.0),
                     m.get("lstm_stream_samples_processed_total", 0.0),
-                    sum(_drops(m).values()),
+                    sum(drops(m).values()),
                     m.get("lstm_stream_queue_length", 0.0),
                     m.get("process_resident_memory_bytes", 0.0) / 2**20,
                 )
@@ -151,39 +150,40 @@ def soak(
         flood.rate = max(2 * result.carried, 1000.0)
         phase("twice", 60 * minutes)
         flood.rate, ended = 0.2 * result.carried, time.monotonic()
-        _await(lambda: look("after").waiting < inbox / 100, DRAINS, daemon)
+        await_(lambda: look("after").waiting < inbox / 100, DRAINS, daemon)
         result.recovery = time.monotonic() - ended
         phase("a fifth", min(30.0, 12 * minutes))
-        flood.rate = 0
-        time.sleep(1.0)  # what was due is sent
-        _settle(flood, daemon, result)
+        flood.rest()
+        settle(flood, daemon, result)
         result.connections, result.longest_gap = flood.connections, max(flood.gaps, default=0.0)
     return result
 
 
-def _settle(flood: Flood, daemon: Daemon, result: Soak) -> None:
-    """Wait until nothing moves any more, and count."""
+def settle(flood: Flood, daemon: Daemon, result: Soak) -> None:
+    """The flood rests: wait until nothing moves any more, and count."""
 
     def known() -> tuple[float, dict[str, float]]:
         m = daemon.metrics()
         rejected = sum(value for name, value in m.items() if name.startswith("lstm_stream_samples_rejected_total"))
-        return m["lstm_stream_samples_processed_total"] + rejected + sum(_drops(m).values()), m
+        return m["lstm_stream_samples_processed_total"] + rejected + sum(drops(m).values()), m
 
     until = time.monotonic() + DRAINS
     while known()[0] < flood.sent and time.monotonic() < until:
         time.sleep(0.1)
     done, m = known()
-    result.drops, result.unaccounted = _drops(m), flood.sent - done
+    result.drops, result.unaccounted = drops(m), flood.sent - done
     lost = "lstm_stream_mqtt_disconnects_total"
     result.disconnects = sum(value for name, value in m.items() if name.startswith(lost))
 
 
-def _drops(metrics: dict[str, float]) -> dict[str, float]:
+def drops(metrics: dict[str, float]) -> dict[str, float]:
+    """Messages by why they were never scored."""
     name = "lstm_stream_messages_dropped_total{reason="
     return {key.removeprefix(name)[1:-2]: value for key, value in metrics.items() if key.startswith(name)}
 
 
-def _await(condition: Any, seconds: float, daemon: Daemon) -> None:
+def await_(condition: Callable[[], bool], seconds: float, daemon: Daemon) -> None:
+    """Until it comes to it. Raises RuntimeError with the daemon's log where it does not in time, or the daemon ends."""
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until or daemon.process.poll() is not None:
