@@ -89,6 +89,7 @@ class Watch:
             self._happened(event, now)
 
     def _happened(self, event: Event, now: float) -> None:
+        self.now = self._data_time()  # in recorded time the last upkeep may be a day ago
         alarm = self.alarms.remember(event, now)
         if event.state == "opened":
             self._opened[event.group] += 1

@@ -24,7 +24,7 @@ GROUP = Group.model_validate(
     {"model": {"hidden": 2}, "warmup": 64, "retraining": {"enabled": False, "history": 128, "lag": 1}}
 )
 START = 1_795_200_000.0
-MINUTE = 60.0
+MINUTE, DAY = 60.0, 86400.0
 
 
 class Line:
@@ -104,6 +104,16 @@ def test_what_was_long_ago_counts_less_alarms_and_time_alike(monkeypatch: pytest
     after = line.watch.budget("default", 1.0)
     assert after.sensor_weeks == pytest.approx(before.sensor_weeks * math.exp(-2), rel=0.05)
     assert after.kept_per_week == pytest.approx(before.kept_per_week)
+
+
+def test_an_alarm_is_never_of_another_day_than_its_turn() -> None:
+    line = Line()
+    line.look(START - 3 * DAY)
+    line.data_time = START
+    line.watch.on_turn(Turn([], outcome=room.Outcome(events=[event("a")])))
+    assert line.watch.alarms.counts(line.watch.now).opened_day == 1
+    line.look(START + 2 * DAY)
+    assert line.watch.alarms.counts(line.watch.now).opened_day == 0
 
 
 def test_alarms_are_told_as_they_come() -> None:
