@@ -6,7 +6,8 @@
 Rules:
 1. A letter leaves the shelf when its sink has confirmed it: what a restart finds there is sent, again perhaps, under
    the same event id.
-2. Memory is bounded: of more than `limit` letters that wait for one sink the oldest are dropped and counted.
+2. Memory is bounded: of more than `limit` letters that wait for one sink, or more than `size` bytes of payload, the
+   oldest are dropped and counted.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from lstm_stream.records import Event
 _log = logging.getLogger(__name__)
 
 LIMIT = 50_000  # letters that wait for one sink
+SIZE = 64 * 2**20  # bytes of their payloads; the events themselves take about as much again
 
 
 class Letter(NamedTuple):
@@ -50,13 +52,16 @@ class Outbox:
         sinks: Sequence[str],
         render: Callable[[Event], tuple[str, bytes]],
         limit: int = LIMIT,
+        size: int = SIZE,
     ) -> None:
         self.sinks = tuple(sinks)
         self.shelf: Shelf | None = None  # none: they are in memory alone
         self.dropped = 0  # letters lost to the limit
         self._render = render
         self._limit = limit
+        self._size = size
         self._waiting: dict[str, deque[Letter]] = {sink: deque() for sink in sinks}
+        self._bytes = dict.fromkeys(sinks, 0)  # of the payloads
         self._changed = threading.Condition()
         self._seq = 0
 
@@ -72,7 +77,7 @@ class Outbox:
     def restore(self, sink: str, letters: Iterable[Letter], seq: int) -> None:
         """Take up what the shelf kept for a sink, and number on after `seq`."""
         with self._changed:
-            self._waiting[sink].extend(letters)
+            self._add(sink, list(letters))
             self._seq = max(self._seq, seq)
 
     def write(self, events: Iterable[Event]) -> list[Letter]:
@@ -93,9 +98,9 @@ class Outbox:
         if not letters:
             return
         with self._changed:
-            for sink, waiting in self._waiting.items():
-                waiting.extend(letters)
-                self._bound(sink, waiting)
+            for sink in self.sinks:
+                self._add(sink, letters)
+                self._bound(sink)
             self._changed.notify_all()
 
     def wait(self, sink: str, timeout: float, after: int = 0) -> bool:
@@ -124,19 +129,32 @@ class Outbox:
         with self._changed:
             waiting = self._waiting[sink]
             while waiting and waiting[0].seq in told:
-                told.discard(waiting.popleft().seq)
+                told.discard(self._first(sink).seq)
             if told:
                 kept = [letter for letter in waiting if letter.seq not in told]
                 waiting.clear()
-                waiting.extend(kept)
+                self._bytes[sink] = 0
+                self._add(sink, kept)
             self._changed.notify_all()
 
-    def _bound(self, sink: str, waiting: deque[Letter]) -> None:
-        lost = [waiting.popleft() for _ in range(len(waiting) - self._limit)]
+    def _add(self, sink: str, letters: Sequence[Letter]) -> None:
+        self._waiting[sink].extend(letters)
+        self._bytes[sink] += sum(len(letter.payload) for letter in letters)
+
+    def _first(self, sink: str) -> Letter:
+        """Take out the oldest."""
+        letter = self._waiting[sink].popleft()
+        self._bytes[sink] -= len(letter.payload)
+        return letter
+
+    def _bound(self, sink: str) -> None:
+        lost = []
+        while len(self._waiting[sink]) > self._limit or self._bytes[sink] > self._size:
+            lost.append(self._first(sink).seq)
         if not lost:
             return
         if not self.dropped:
-            _log.error("more than %d events wait for %s; the oldest are dropped from now on", self._limit, sink)
+            _log.error("%d events wait for %s; the oldest are dropped from now on", len(self._waiting[sink]), sink)
         self.dropped += len(lost)
         if self.shelf is not None:
-            self.shelf.delivered(sink, [letter.seq for letter in lost])
+            self.shelf.delivered(sink, lost)
