@@ -20,7 +20,7 @@ VARIABLE = "NUMBA_CACHE_DIR"
 def writable_cache(environment: MutableMapping[str, str]) -> Iterator[None]:
     """Lend Numba, not yet imported, a copy of its cache in a temporary folder, if it needs one and there is room."""
     given = environment.get(VARIABLE, "")
-    if not given or not Path(given).is_dir() or os.access(given, os.W_OK):
+    if not given or not Path(given).is_dir() or _is_writable(Path(given)):
         yield
         return
     with ExitStack() as lent:
@@ -30,3 +30,11 @@ def writable_cache(environment: MutableMapping[str, str]) -> Iterator[None]:
             environment[VARIABLE] = str(Path(folder) / "cache")
         yield
         environment[VARIABLE] = given
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether all of it is: within, Numba has a folder for each module, which may be another user's."""
+    try:
+        return all(os.access(path, os.W_OK) for path in (folder, *folder.iterdir()))
+    except OSError:  # not even to be looked at
+        return False

@@ -12,13 +12,13 @@ from lstm_stream.machinecode import VARIABLE, writable_cache
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a file that cannot be written to."""
+@pytest.fixture(params=["", "module"])
+def brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """A folder with a file; it cannot be written to, or the folder within cannot."""
     folder = tmp_path / "cache"
     (folder / "module").mkdir(parents=True)
     (folder / "module" / "kernel.nbi").write_bytes(b"code")
-    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != folder)  # root may write everywhere
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != folder / request.param)  # root may write everywhere
     return folder
 
 
