@@ -4,8 +4,8 @@
     python -m tests.soak --minutes 60 --policy block --plot soak.png
 
 It has failed where a message is not accounted for, a connection was lost, the broker heard nothing for one and a half
-keep-alives, the queue was not empty ten seconds after the flood, or memory grew by more than a tenth from the first
-tenth of the flood to the last.
+keep-alives, the queue was not empty ten seconds after the flood, or memory grew by more than a tenth, and what a save
+takes, from the first tenth of the flood to the last.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tests.soak.soak import KEEPALIVE, Soak, soak
 
 RECOVERS = 10.0  # s
 GROWS = 0.1
+PACKED = 32.0  # MiB: the state of a thousand sensors, while the first save writes it
 
 
 def judge(result: Soak) -> list[str]:
@@ -32,7 +33,7 @@ def judge(result: Soak) -> list[str]:
         f"{result.connections} connections": result.connections != 1 or result.disconnects != 0,
         f"nothing was heard for {result.longest_gap:.1f} s": result.longest_gap > 1.5 * KEEPALIVE,
         f"it took {result.recovery:.1f} s to recover": result.recovery > RECOVERS,
-        f"memory grew from {first:.0f} to {last:.0f} MiB": last > (1 + GROWS) * first,
+        f"memory grew from {first:.0f} to {last:.0f} MiB": last > (1 + GROWS) * first + PACKED,
     }
     return [text for text, wrong in found.items() if wrong]
 
