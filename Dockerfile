@@ -34,9 +34,8 @@ RUN groupadd --gid 9108 lstm_stream \
 COPY --from=build /opt/venv /opt/venv
 USER 9108:9108
 WORKDIR /var/lib/lstm_stream
-# OpenShift and Docker's --user give any number and group 0, which may write here as the owner may. With a read-only root,
-# or as another group, the daemon works on a copy of the cache in /tmp (see machinecode.py).
-RUN python -c "from lstm_stream.warming import warm_kernels; warm_kernels()" && chmod -R g=u /var/cache/lstm_stream
+RUN python -c "from lstm_stream.warming import warm_kernels; warm_kernels()"
+# With a read-only root, or as another user, the daemon works on a copy of the cache in /tmp (see machinecode.py).
 VOLUME /var/lib/lstm_stream
 EXPOSE 9108
 # Any answer below 500 shows that the line turns; 401 is one, where web.config_file names users. With TLS, or another
