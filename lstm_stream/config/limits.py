@@ -26,8 +26,8 @@ class Limits(Section):
     )
     overflow: Literal["drop_newest", "drop_oldest", "block"] = Field(
         default="drop_newest",
-        description="What a full inbox does. drop_newest: what comes is lost. drop_oldest: what has waited longest is. "
-        "block: nothing more is read from the broker, who keeps it (QoS 1) or drops it.",
+        description="What a full inbox loses: drop_newest what comes, drop_oldest what has waited longest, block "
+        "nothing, but no more is read from the broker.",
     )
     payload_bytes: int = Field(
         default=262_144, ge=16, description="Longest payload in bytes; longer ones are rejected."

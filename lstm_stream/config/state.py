@@ -21,8 +21,8 @@ class State(Section):
     )
     durability: Literal["strict", "interval", "off"] = Field(
         default="strict",
-        description="strict: every message is in the journal before it is acknowledged, a crash loses nothing. "
-        "interval: a crash loses what was learned since the last save. off: it loses all since the start.",
+        description="What a crash loses: strict nothing, interval what was learned since the last save, off what was "
+        "since the start.",
     )
     every: Duration = Field(
         default=60.0, gt=0, description="Time between two saves; also saved at exit. With durability off: at exit only."

@@ -40,6 +40,7 @@ def parts() -> list[Part]:
         Part("learning", "the forecast is the last value", _unlearned),
         Part("learning gate", "weights are learned from alarms too", around=_greedy),
         Part("budget steering", "no alarm moves the threshold", around=_steady),
+        Part("level hold", "an alarm closes though the levels are off", around=_hasty),
         Part("refractory", "an alarm may follow another at once", around=_restless),
     ]
 
@@ -96,6 +97,12 @@ def _steady(s: Any, slot: NDArray[np.int32]) -> Undo:
         s.strictness[slot] = before
 
     return undo
+
+
+def _hasty(s: Any, slot: NDArray[np.int32]) -> Undo:
+    """Whatever the levels are, they have come back most of the way."""
+    s.crest[slot] = np.inf
+    return lambda _: None  # the next alarm begins anew
 
 
 def _restless(s: Any, slot: NDArray[np.int32]) -> Undo:

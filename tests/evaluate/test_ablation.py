@@ -15,7 +15,7 @@ from lstm_stream.evaluate.fleets import Fleets, watch_fleets
 from lstm_stream.evaluate.parts import parts, without
 from lstm_stream.evaluate.watch import Watched
 
-FLEETS = Fleets(1, 7, (7,), kinds=("vibration",))
+FLEETS = Fleets(1, 7, (12,), kinds=("vibration",))
 GROUP = Group.model_validate({"false_alarms": "3 per sensor per week", "accept_after": 6 * 3600.0})
 BY_NAME = {part.name: part for part in parts()}
 

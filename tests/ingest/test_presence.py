@@ -15,6 +15,9 @@ from lstm_stream.explain import to_json, to_text
 from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.decoder import Decoder
 from lstm_stream.ingest.topics import subscriptions
+from lstm_stream.journal.journal import Journal
+from lstm_stream.line import Turn
+from lstm_stream.outputs.outbox import Outbox
 from lstm_stream.records import Event, Message, Presence
 from lstm_stream.service import Service
 
@@ -108,8 +111,9 @@ class Plant:
         self.script = list(script)
         fleet = Fleet({"default": Group(warmup=64)}, Limits(), Trainer())
         assembly = Assembly([Source(**self.source)], Limits())
+        journal = Journal(None, Outbox([], lambda event: (event.id, b"")))
         self.service = Service(
-            self, assembly, fleet, self, self.events.extend, None, 1e9, 100, (), lambda: self.now, assembly.held
+            self, assembly, fleet, self, journal, None, 1e9, 100, (self,), lambda: self.now, assembly.held
         )
         self.service.run()
         return self.events
@@ -121,6 +125,13 @@ class Plant:
             return []
         self.now, message = self.script.pop(0)
         return [message][:limit] if message else []
+
+    def on_turn(self, turn: Turn) -> None:
+        """The observer."""
+        self.events += turn.outcome.events
+
+    def on_upkeep(self, *_: Any) -> None:
+        """The observer."""
 
     def acknowledge(self, messages: Any) -> None:
         """The session."""

@@ -52,7 +52,7 @@ class Site:
         self._thread.join(PATIENCE)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is there, asyncio cannot run in this thread: other tests must be able to
 def browser(program: Callable[[str], str]) -> Iterator[Browser]:
     """Chromium; its build without windows, which takes less than half the CPU, where there is one."""
     path = shutil.which("chromium-headless-shell") or program("chromium")
