@@ -32,7 +32,8 @@ _WORKERS = 4  # at most: each holds the machine code of all kernels
 _IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 hypothesis.settings.register_profile("local", deadline=None)
-hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+# The same examples every time: half as many. New ones are tried everywhere else, and by `python -m tests.fuzz`.
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, max_examples=50)
 hypothesis.settings.load_profile("ci" if _IN_CI else "local")
 
 
@@ -54,10 +55,9 @@ _FIRST = (
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One process a core for the whole suite, none beside this one for what is named."""
+    """A process a core and one more for the whole suite, for many tests wait; none beside this one for named files."""
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    cores = min(os.cpu_count() or 1, _WORKERS)
-    return cores if whole and cores > 1 else 0
+    return min((os.cpu_count() or 1) + 1, _WORKERS) if whole else 0
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
