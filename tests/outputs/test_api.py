@@ -455,7 +455,7 @@ def test_a_page_that_left_makes_room(
 
 
 def test_a_page_that_does_not_read_is_let_go_and_the_others_hear_everything(
-    server: WebServer, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch
+    server: WebServer, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch, wait_until: Any
 ) -> None:
     monkeypatch.setattr(web._Connection, "patience", 0.3)
     with Client(server, buffer=4096) as stuck, Client(server) as client:
@@ -463,6 +463,7 @@ def test_a_page_that_does_not_read_is_let_go_and_the_others_hear_everything(
         client.until(b"event: overview")
         desk.tell("alarm", lambda: {"text": LARGE, "id": "large"})
         client.until(b'"id":"large"')
+        wait_until(lambda: server.streams == 1, "the one that does not read to be let go")
         assert not stuck.ended(), "cut off"
         desk.tell("alarm", lambda: {"id": "last"})
         client.until(b'{"id":"last"}')
