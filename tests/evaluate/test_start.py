@@ -18,6 +18,7 @@ from lstm_stream.records import Reading
 AT_RANDOM = Group.model_validate({"model": {"start_from": None}})
 
 
+@pytest.mark.slow
 def test_the_whole_command(checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures, picture = tmp_path / "start.json", tmp_path / "start.png"
     options = ["--nab", checkout, "--sensors", 6, "--days", 4, "--seeds", 1, "--jobs", 1]

@@ -72,6 +72,7 @@ def test_narrower_vectors_compute_the_same(tmp_path, cpu, features, width) -> No
 
 
 @pytest.mark.skipif(simd.WIDTH == 16, reason="runs everywhere")
+@pytest.mark.slow
 def test_vectors_of_sixteen_compute_the_same(tmp_path) -> None:
     """The code for AVX-512 on a processor that has none, as slow as it may be: blocks of one vector, taken in pairs."""
     passes(on("", "", PRETENDED, "16", cache=tmp_path))
