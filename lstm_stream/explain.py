@@ -8,6 +8,7 @@ from typing import Any
 
 from lstm_stream.config import Config
 from lstm_stream.ingest.decoder import Decoder, Explanation
+from lstm_stream.ingest.shown import printable
 from lstm_stream.records import Message, Reading
 
 _QUIET = {
@@ -70,7 +71,7 @@ def to_text(explanation: Explanation) -> str:
         lines += [("", channel) for channel in _channels(reading)]
     lines += [("rejected", f"{rejection.reason.value}: {rejection.detail}") for rejection in explanation.rejections]
     lines.append(("outcome", _outcome(explanation)))
-    return "\n".join(f"{name:<10}{_printable(value)}" for name, value in lines)
+    return "\n".join(f"{name:<10}{printable(value)}" for name, value in lines)
 
 
 def _channels(reading: Reading) -> list[str]:
@@ -112,10 +113,6 @@ def _later(explanation: Explanation) -> str:
     elif source.join:
         joined = f"; joined with others of the sensor within {source.join:g} s (join)"
     return joined + ("; counters become rates" if source.counters else "")
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _iso(seconds: float) -> str:

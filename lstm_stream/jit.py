@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, TypeVar, cast
 
 import numba
+from numpy.typing import NDArray
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -59,3 +60,8 @@ def inline(function: F) -> F:
 def part(function: F) -> F:
     """Compile a large helper that only kernels call: it stays a function, as compile time grows with nesting."""
     return cast(F, numba.njit(**_OPTIONS)(function))
+
+
+def uniform(array: NDArray[Any]) -> NDArray[Any]:
+    """An array of the one kind for which kernels are compiled: contiguous and writable."""
+    return array if array.flags.c_contiguous and array.flags.writeable else array.copy()

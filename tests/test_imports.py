@@ -56,7 +56,7 @@ ALLOWED = {
     "evaluate": "options coldstart replay recording detect outputs simulate records config lstm_stream",
     "pretrain": "options coldstart replay recording detect lstm simulate records config lstm_stream",
     "bench": "lstm config lstm_stream",
-    "statefile": "options app desk outputs detect store journal records config lstm_stream",
+    "statefile": "options app desk ingest outputs detect store journal records config lstm_stream",
     "plotting": "statefile replay outputs config",
     "cli": "options stopping machinecode notify plotting statefile app demo "
     "replay explain evaluate pretrain bench logs config lstm_stream",

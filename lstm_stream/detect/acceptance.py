@@ -63,9 +63,10 @@ def lasted(a: SlotArrays, slot: int) -> int:
 
 def accept(a: SlotArrays, learner: Learner, slot: int) -> Shift:
     """The sensor's present level and unrest are normal from now on."""
-    shift = Shift(_offset(a, slot, lasted(a, slot)), lasted(a, slot))
+    samples = lasted(a, slot)
+    shift = Shift(_offset(a, slot, samples), samples)
     move(a, slot, shift)
-    rows = _rows(a, slot, shift.samples)
+    rows = _rows(a, slot, samples)
     a.learnable[slot, rows] = True
     learner.rebuild(slot)
     _spread(a, learner, slot, rows[-LATEST:])

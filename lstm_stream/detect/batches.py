@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_stream.jit import kernel
+from lstm_stream.jit import kernel, uniform
 from lstm_stream.records import Samples, Verdicts
 
 
@@ -30,12 +29,7 @@ def empty_verdicts(samples: int, channels: int) -> Verdicts:
 
 def plain(samples: Samples) -> Samples:
     """The samples in arrays of one kind, for which the kernels are compiled: contiguous and writable."""
-    return Samples(_plain(samples.slot), _plain(samples.time), _plain(samples.values))
-
-
-def _plain(array: NDArray[Any]) -> NDArray[Any]:
-    flags = array.flags
-    return array if flags.c_contiguous and flags.writeable else array.copy()
+    return Samples(uniform(samples.slot), uniform(samples.time), uniform(samples.values))
 
 
 def taken(samples: Samples, rows: NDArray[np.intp]) -> Samples:

@@ -17,7 +17,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from itertools import islice
+from typing import NamedTuple
 
 from lstm_stream.config.outlets import Severity, SeverityName
 from lstm_stream.outputs.grouping import Incidents
@@ -36,6 +37,7 @@ TICK = 0.5  # s between looks at what is kept back
 
 OK, FAILED, REFUSED, MUTED, FILTERED = RESULTS = ("ok", "failed", "refused", "muted", "filtered")
 
+Clock = Callable[[], float]  # s
 Count = Callable[[str, int], None]  # a result of RESULTS, and how many events it befell
 
 
@@ -53,14 +55,6 @@ class Policy(NamedTuple):
     rule: Severity = Severity()
     windows: Windows = Windows()
     incidents: Incidents | None = None  # None: each alarm by itself
-
-
-class Clock(Protocol):
-    """What time it is."""
-
-    def __call__(self) -> float:
-        """In s."""
-        ...
 
 
 class Courier:
@@ -162,8 +156,11 @@ class Courier:
         letters = self._outbox.pending(self._sink.name, BATCH, self._seen)
         if letters:
             self._seen = letters[-1].seq
-        wanted = [letter for letter in letters if self._wants(letter.event)]
-        self._settle([letter for letter in letters if not self._wants(letter.event)], FILTERED)
+        wanted: list[Letter] = []
+        filtered: list[Letter] = []
+        for letter in letters:
+            (wanted if self._wants(letter.event) else filtered).append(letter)
+        self._settle(filtered, FILTERED)
         sent, dropped = self._muting.sort(wanted, self._wall())
         self._settle(dropped, MUTED)
         incidents = self._policy.incidents
@@ -175,7 +172,7 @@ class Courier:
 
     def _deliver(self) -> bool:
         """Send a batch. Whether to go on."""
-        batch = [self._parcels[k] for k in range(min(len(self._parcels), BATCH))]
+        batch = list(islice(self._parcels, BATCH))
         try:
             delivered = self._sink.send([parcel.letter for parcel in batch])
         except RefusalError as refusal:

@@ -28,13 +28,14 @@ from lstm_stream.outputs.histogram import BatchHistogram
 from lstm_stream.outputs.scraped import (
     LEVELS,
     CountingHandler,
-    HealthCollector,
-    IntakeCollector,
-    JournalCollector,
-    OutboxCollector,
     Pages,
-    PagesCollector,
     Registry,
+    Scraped,
+    health_families,
+    intake_families,
+    outgoing_families,
+    pages_families,
+    written_families,
 )
 from lstm_stream.outputs.scraped import Intake as Intake
 from lstm_stream.outputs.scraped import Outgoing as Outgoing
@@ -258,14 +259,14 @@ class Metrics:
     def _build_info(self, version: str) -> None:
         info = Info("lstm_stream_build", "The program that answers.", registry=self.registry)
         info.info({"version": version, "python": platform.python_version()})
-        self._health = HealthCollector(self.registry)
+        self._health = Scraped(self.registry, Health(healthy=False, ready=False), health_families)
         self._reload_ok = self._gauge("config_last_reload_successful", "1 where the latest reading of it succeeded.")
         self._reload_success = self._gauge(
             "config_last_reload_success_timestamp_seconds", "When the configuration in force was read."
         )
 
     def _build_line(self) -> None:
-        self._intake = IntakeCollector(self.registry)
+        self._intake = Scraped(self.registry, Intake(False, 0, {}, 0, 0), intake_families)
         self._mqtt_disconnects = self._counter("mqtt_disconnects", "Lost broker connections.", "reason")
         decoded = self._counter("messages_decoded", "Messages decoded, by the way they were.", "path")
         self._decoded = {path: decoded.labels(path) for path in ("fast", "slow")}
@@ -302,9 +303,9 @@ class Metrics:
     def _build_events(self) -> None:
         self._published = self._counter("events_published", "Events that a sink took or not.", "sink", "result")
         self.sinks(["mqtt"])
-        self._outbox = OutboxCollector(self.registry)
-        self._journal = JournalCollector(self.registry)
-        self._pages = PagesCollector(self.registry)
+        self._outbox = Scraped(self.registry, Outgoing({}, 0), outgoing_families)
+        self._journal = Scraped(self.registry, Written(False, 0, 0), written_families)
+        self._pages = Scraped(self.registry, Pages(0, 0, 0), pages_families)
         self._commands = self._counter("commands", "What people asked of the daemon.", "verb", "result")
         for verb, result in product(get_args(Verb), ("ok", "refused")):
             self._commands.labels(verb, result)

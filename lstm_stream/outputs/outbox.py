@@ -109,11 +109,6 @@ class Outbox:
         with self._changed:
             return self._changed.wait_for(lambda: bool(waiting) and waiting[-1].seq > after, timeout)
 
-    def wait_empty(self, sink: str, timeout: float) -> bool:
-        """Wait until a sink has confirmed all there is, at most `timeout` s. Whether it has."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._waiting[sink], timeout)
-
     def pending(self, sink: str, limit: int, after: int = 0) -> list[Letter]:
         """The oldest letters that a sink has not confirmed, of those with a `seq` above `after`."""
         with self._changed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -12,6 +12,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from lstm_stream.outputs.health import Health
+
+T = TypeVar("T")
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -64,81 +66,70 @@ class Registry(CollectorRegistry):
             yield family
 
 
-class IntakeCollector(Collector):
-    """The network side, read at the scrape; all zero until somebody watches it."""
+class Scraped(Collector, Generic[T]):
+    """The families of what `read` says at the instant of a scrape: of nothing until somebody watches it."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.read: Callable[[], Intake] = lambda: Intake(False, 0, {}, 0, 0)
+    def __init__(self, registry: CollectorRegistry, nothing: T, families: Callable[[T], Iterator[Metric]]) -> None:
+        self.read: Callable[[], T] = lambda: nothing
+        self._families = families
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
-        """Its families."""
-        intake = self.read()
-        yield GaugeMetricFamily("lstm_stream_mqtt_connected", "1 while the broker is there.", intake.connected)
-        yield CounterMetricFamily("lstm_stream_messages_received", "MQTT messages received.", intake.received)
-        dropped = CounterMetricFamily("lstm_stream_messages_dropped", "Messages lost unread.", labels=["reason"])
-        for reason, count in intake.dropped.items():
-            dropped.add_metric([reason], count)
-        yield dropped
-        yield CounterMetricFamily(
-            "lstm_stream_sensors_forgotten",
-            "Sensors removed after long silence (limits.forget_after).",
-            intake.forgotten,
-        )
-        yield GaugeMetricFamily("lstm_stream_mqtt_subscribed", "1 while every subscription holds.", intake.subscribed)
-        failed = CounterMetricFamily(
-            "lstm_stream_mqtt_connect_failures", "Attempts to connect that led to nothing.", labels=["reason"]
-        )
-        for reason, count in intake.failures.items():
-            failed.add_metric([reason], count)
-        yield failed
-        yield CounterMetricFamily(
-            "lstm_stream_broker_messages_dropped",
-            "Messages lost by the broker, of any client, as it says in $SYS.",
-            intake.broker_dropped,
-        )
-        yield GaugeMetricFamily(
-            "lstm_stream_clock_ahead_seconds", "Arrivals are dated so far before a clock set back.", intake.ahead
-        )
-        yield GaugeMetricFamily("lstm_stream_queue_length", "Messages that wait for the worker.", intake.queued)
-        yield GaugeMetricFamily("lstm_stream_queue_capacity", "Messages that may wait (limits.inbox).", intake.capacity)
+        """Every family."""
+        return self._families(self.read())
 
 
-class HealthCollector(Collector):
-    """What /-/healthy and /-/ready answer, read at the scrape; neither until somebody watches it."""
+def intake_families(intake: Intake) -> Iterator[Metric]:
+    """The network side."""
+    yield GaugeMetricFamily("lstm_stream_mqtt_connected", "1 while the broker is there.", intake.connected)
+    yield CounterMetricFamily("lstm_stream_messages_received", "MQTT messages received.", intake.received)
+    dropped = CounterMetricFamily("lstm_stream_messages_dropped", "Messages lost unread.", labels=["reason"])
+    for reason, count in intake.dropped.items():
+        dropped.add_metric([reason], count)
+    yield dropped
+    yield CounterMetricFamily(
+        "lstm_stream_sensors_forgotten",
+        "Sensors removed after long silence (limits.forget_after).",
+        intake.forgotten,
+    )
+    yield GaugeMetricFamily("lstm_stream_mqtt_subscribed", "1 while every subscription holds.", intake.subscribed)
+    failed = CounterMetricFamily(
+        "lstm_stream_mqtt_connect_failures", "Attempts to connect that led to nothing.", labels=["reason"]
+    )
+    for reason, count in intake.failures.items():
+        failed.add_metric([reason], count)
+    yield failed
+    yield CounterMetricFamily(
+        "lstm_stream_broker_messages_dropped",
+        "Messages lost by the broker, of any client, as it says in $SYS.",
+        intake.broker_dropped,
+    )
+    yield GaugeMetricFamily(
+        "lstm_stream_clock_ahead_seconds", "Arrivals are dated so far before a clock set back.", intake.ahead
+    )
+    yield GaugeMetricFamily("lstm_stream_queue_length", "Messages that wait for the worker.", intake.queued)
+    yield GaugeMetricFamily("lstm_stream_queue_capacity", "Messages that may wait (limits.inbox).", intake.capacity)
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.read: Callable[[], Health] = lambda: Health(healthy=False, ready=False)
-        registry.register(self)
 
-    def collect(self) -> Iterator[Metric]:
-        """Its families."""
-        health = self.read()
-        yield GaugeMetricFamily("lstm_stream_healthy", "1 while the line turns, as /-/healthy says.", health.healthy)
-        yield GaugeMetricFamily("lstm_stream_ready", "1 while messages are scored, as /-/ready says.", health.ready)
-        checks = GaugeMetricFamily("lstm_stream_check_ok", "1 where a check of /-/ready is ok.", labels=["check"])
-        for name, text in health.checks.items():
-            checks.add_metric([name], text == "ok")
-        yield checks
+def health_families(health: Health) -> Iterator[Metric]:
+    """What /-/healthy and /-/ready answer."""
+    yield GaugeMetricFamily("lstm_stream_healthy", "1 while the line turns, as /-/healthy says.", health.healthy)
+    yield GaugeMetricFamily("lstm_stream_ready", "1 while messages are scored, as /-/ready says.", health.ready)
+    checks = GaugeMetricFamily("lstm_stream_check_ok", "1 where a check of /-/ready is ok.", labels=["check"])
+    for name, text in health.checks.items():
+        checks.add_metric([name], text == "ok")
+    yield checks
 
 
-class OutboxCollector(Collector):
-    """Events that wait for their sinks, read at the scrape; none until somebody watches them."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.read: Callable[[], Outgoing] = lambda: Outgoing({}, 0)
-        registry.register(self)
-
-    def collect(self) -> Iterator[Metric]:
-        """Its families."""
-        outgoing = self.read()
-        waiting = GaugeMetricFamily("lstm_stream_events_waiting", "Events a sink has not taken yet.", labels=["sink"])
-        for sink, count in outgoing.waiting.items():
-            waiting.add_metric([sink], count)
-        yield waiting
-        yield CounterMetricFamily(
-            "lstm_stream_events_dropped", "Events lost because too many waited for a sink.", outgoing.dropped
-        )
+def outgoing_families(outgoing: Outgoing) -> Iterator[Metric]:
+    """Events that wait for their sinks."""
+    waiting = GaugeMetricFamily("lstm_stream_events_waiting", "Events a sink has not taken yet.", labels=["sink"])
+    for sink, count in outgoing.waiting.items():
+        waiting.add_metric([sink], count)
+    yield waiting
+    yield CounterMetricFamily(
+        "lstm_stream_events_dropped", "Events lost because too many waited for a sink.", outgoing.dropped
+    )
 
 
 class CountingHandler(logging.Handler):
@@ -154,35 +145,19 @@ class CountingHandler(logging.Handler):
         self._children[level if level in self._children else "info"].inc()
 
 
-class JournalCollector(Collector):
-    """The journal, read at the scrape; as if there were none until somebody watches it."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.read: Callable[[], Written] = lambda: Written(False, 0, 0)
-        registry.register(self)
-
-    def collect(self) -> Iterator[Metric]:
-        """Its families."""
-        written = self.read()
-        yield GaugeMetricFamily(
-            "lstm_stream_durable", "1 while a crash loses no more than state.durability allows.", written.durable
-        )
-        yield CounterMetricFamily("lstm_stream_journal_failures", "Failed writes to the journal.", written.failures)
-        yield GaugeMetricFamily("lstm_stream_journal_bytes", "What a start would repeat.", written.size)
+def written_families(written: Written) -> Iterator[Metric]:
+    """The journal."""
+    yield GaugeMetricFamily(
+        "lstm_stream_durable", "1 while a crash loses no more than state.durability allows.", written.durable
+    )
+    yield CounterMetricFamily("lstm_stream_journal_failures", "Failed writes to the journal.", written.failures)
+    yield GaugeMetricFamily("lstm_stream_journal_bytes", "What a start would repeat.", written.size)
 
 
-class PagesCollector(Collector):
-    """What is kept for people and how many look, read at the scrape; nothing until somebody watches it."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.read: Callable[[], Pages] = lambda: Pages(0, 0, 0)
-        registry.register(self)
-
-    def collect(self) -> Iterator[Metric]:
-        """Its families."""
-        pages = self.read()
-        yield GaugeMetricFamily(
-            "lstm_stream_sensors_recorded", "Sensors whose samples are kept for charts.", pages.recorded
-        )
-        yield GaugeMetricFamily("lstm_stream_sensors_recorded_limit", "How many may be (web.recorded).", pages.limit)
-        yield GaugeMetricFamily("lstm_stream_page_streams", "Pages that are open and listen.", pages.streams)
+def pages_families(pages: Pages) -> Iterator[Metric]:
+    """What is kept for people, and how many look."""
+    yield GaugeMetricFamily(
+        "lstm_stream_sensors_recorded", "Sensors whose samples are kept for charts.", pages.recorded
+    )
+    yield GaugeMetricFamily("lstm_stream_sensors_recorded_limit", "How many may be (web.recorded).", pages.limit)
+    yield GaugeMetricFamily("lstm_stream_page_streams", "Pages that are open and listen.", pages.streams)

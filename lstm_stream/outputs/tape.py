@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_stream.jit import kernel
+from lstm_stream.jit import kernel, uniform
 from lstm_stream.records import Samples, Verdicts
 
 FINE = 360  # latest samples
@@ -182,14 +182,14 @@ class Tape:
         good: bool = write(
             self.row_of,
             count,
-            _plain(samples.slot),
-            _plain(samples.time),
-            _plain(samples.values),
-            _plain(v.expected),
-            _plain(v.lower),
-            _plain(v.upper),
-            _plain(v.score),
-            _plain(v.threshold),
+            uniform(samples.slot),
+            uniform(samples.time),
+            uniform(samples.values),
+            uniform(v.expected),
+            uniform(v.lower),
+            uniform(v.upper),
+            uniform(v.score),
+            uniform(v.threshold),
             self.rings,
         )
         return good
@@ -339,8 +339,3 @@ def _arrays(data: bytes, shapes: Sequence[tuple[str, tuple[int, ...]]]) -> list[
 def _order(written: int, size: int) -> NDArray[np.intp]:
     """The places of a ring that are filled, the oldest first."""
     return np.arange(max(0, written - size), written) % size
-
-
-def _plain(array: NDArray[Any]) -> NDArray[Any]:
-    """Of the one kind for which the kernel is compiled: contiguous and writable."""
-    return array if array.flags.c_contiguous and array.flags.writeable else array.copy()

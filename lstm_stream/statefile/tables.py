@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from lstm_stream.ingest.shown import printable
+
 Document = Mapping[str, Any]
 
 
@@ -65,7 +67,7 @@ def _generation(one: Document) -> tuple[str, ...]:
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of texts in columns."""
-    rows = [[_printable(cell) for cell in row] for row in rows]
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
@@ -73,7 +75,7 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 def _shown(name: str, value: Any) -> str:
     if name in _TIMES:
         return _when(value)
-    return _number(value) if isinstance(value, float) or value is None else _printable(str(value))
+    return _number(value) if isinstance(value, float) or value is None else printable(str(value))
 
 
 _TIMES = ("last", "opened", "silent_since")
@@ -103,7 +105,3 @@ def _ago(seconds: float) -> str:
         if seconds >= 2 * length:
             return f" ({seconds / length:.0f} {unit} ago)"
     return ""
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -166,12 +166,12 @@ export class Charts {
     ctx.clip();
     for (const alarm of this.series.alarms) {
       if (alarm.opened > last || (alarm.closed ?? last) < first) continue;
-      const from = plot.valToPos(alarm.opened, "x", true);
+      const from = Math.round(plot.valToPos(alarm.opened, "x", true)); // a whole pixel, or the line is a blur
       const to = plot.valToPos(alarm.closed ?? last, "x", true);
       ctx.fillStyle = this.colours.shade;
       ctx.fillRect(from, bbox.top, Math.max(2, to - from), bbox.height);
       ctx.fillStyle = this.colours.alarm;
-      ctx.fillRect(from, bbox.top, 1.5 * devicePixelRatio, bbox.height);
+      ctx.fillRect(from, bbox.top, Math.ceil(1.5 * devicePixelRatio), bbox.height);
     }
     for (const { time, result } of this.series.retrainings) this.#training(plot, time, result);
     ctx.restore();

@@ -143,7 +143,7 @@ function question(spec, about) {
 const SHOWN = 12_000; // ms
 
 /** A message at the lower edge, with a way back where there is one. */
-export function toast(text, tone, back) {
+function toast(text, tone, back) {
   const close = () => node.remove();
   const away = back && (() => (close(), back()));
   const node = h(

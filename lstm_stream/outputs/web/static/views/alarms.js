@@ -1,11 +1,11 @@
 // The list of alarms with what speaks for each; an address of its own for every one.
 import { get } from "../api.js";
 import { debounce, h, paint } from "../dom.js";
+import { choice, filters } from "../filters.js";
 import { integer } from "../format.js";
 import { link, remember } from "../links.js";
 import { alarmCard } from "./alarm.js";
 import { show as showOne } from "./onealarm.js";
-import { choice } from "./sensors.js";
 
 const PAGE = 30;
 const MOST = 500;
@@ -39,21 +39,11 @@ function page({ items, limit }, chosen, change) {
   const more = items.length >= limit && limit < MOST;
   return [
     h("h1", { tabindex: "-1", key: "title" }, "Alarms"),
-    h(
-      "form",
-      { class: "filters", role: "search", key: "filters", onsubmit: (event) => event.preventDefault() },
-      h(
-        "label",
-        {},
-        h("span", { class: "unseen" }, "Search alarms"),
-        h("input", {
-          type: "search",
-          id: "search",
-          placeholder: "Sensor, group or reason",
-          value: chosen.search,
-          oninput: (event) => change({ search: event.target.value }),
-        }),
-      ),
+    filters(
+      "Search alarms",
+      "Sensor, group or reason",
+      chosen,
+      change,
       choice("State", { open: "open", closed: "closed", all: "open and closed" }, chosen.state, (state) =>
         change({ state }),
       ),

@@ -2,6 +2,7 @@
 import { get } from "../api.js";
 import { button } from "../commands.js";
 import { debounce, h, paint } from "../dom.js";
+import { filters } from "../filters.js";
 import { age, at, duration, integer, number } from "../format.js";
 import { link, remember, toModel, toSensor } from "../links.js";
 import { RESULTS, short } from "../words.js";
@@ -43,21 +44,11 @@ function page({ total, items }, groups, chosen, change) {
       { class: "lead", key: "lead" },
       "New weights are adopted only where they forecast held-back normal samples at least as well. Every adoption can be rolled back while the former weights are kept.",
     ),
-    h(
-      "form",
-      { class: "filters", role: "search", key: "filters", onsubmit: (event) => event.preventDefault() },
-      h(
-        "label",
-        {},
-        h("span", { class: "unseen" }, "Search sensors by name"),
-        h("input", {
-          type: "search",
-          id: "search",
-          placeholder: "Search by name",
-          value: chosen.search,
-          oninput: (event) => change({ search: event.target.value }),
-        }),
-      ),
+    filters(
+      "Search sensors by name",
+      "Search by name",
+      chosen,
+      change,
       h("p", { class: "dim", role: "status" }, `${integer(total)} found`),
       groups.map((group) =>
         h("a", { class: "button quiet", href: toModel({ group, sensor: "" }), key: group }, `All of ${group}`),

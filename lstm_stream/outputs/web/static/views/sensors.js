@@ -1,6 +1,7 @@
 // The list of sensors: search, filters, order, a page at a time; what is chosen is in the address.
 import { get } from "../api.js";
 import { debounce, h, paint } from "../dom.js";
+import { choice, filters } from "../filters.js";
 import { age, integer, number } from "../format.js";
 import { link, remember, toSensor } from "../links.js";
 import { pill, spark } from "../marks.js";
@@ -44,21 +45,11 @@ const groups = (overview, { group }) =>
 function page(found, chosen, names, change) {
   return [
     h("h1", { tabindex: "-1", key: "title" }, "Sensors"),
-    h(
-      "form",
-      { class: "filters", role: "search", key: "filters", onsubmit: (event) => event.preventDefault() },
-      h(
-        "label",
-        {},
-        h("span", { class: "unseen" }, "Search sensors by name"),
-        h("input", {
-          type: "search",
-          id: "search",
-          placeholder: "Search by name",
-          value: chosen.search,
-          oninput: (event) => change({ search: event.target.value }),
-        }),
-      ),
+    filters(
+      "Search sensors by name",
+      "Search by name",
+      chosen,
+      change,
       choice("State", { "": "every state", ...STATES }, chosen.state, (state) => change({ state })),
       names.length > 1 &&
         choice(
@@ -72,19 +63,6 @@ function page(found, chosen, names, change) {
     found.total > 0 && table(found.items, chosen, change),
     pages(found, chosen, change),
   ];
-}
-
-export function choice(name, options, value, change) {
-  return h(
-    "label",
-    { key: name },
-    h("span", { class: "unseen" }, name),
-    h(
-      "select",
-      { onchange: (event) => change(event.target.value), value },
-      Object.entries(options).map(([key, text]) => h("option", { value: key, selected: key === value }, text)),
-    ),
-  );
 }
 
 function table(items, chosen, change) {
