@@ -226,7 +226,8 @@ def test_training_sees_what_the_daemon_shows(base: Path) -> None:
             CELLS["standard"].code, 16, weights, shown.x[k, :n].copy(), np.zeros(32, np.float32), forecast
         )
         (detector,) = fleet.detectors.values()
-        assert detector.arrays.forecast[k] == pytest.approx(forecast[-1], abs=1e-6)
+        # The ring knows times to some seconds.
+        assert detector.arrays.forecast[k] == pytest.approx(forecast[-1], abs=1e-4)
         np.testing.assert_array_equal(shown.target[k, : n - 1], detector.arrays.past_value[k, 1:n])
         assert np.isnan(shown.target[k, n - 1 :]).all()
 

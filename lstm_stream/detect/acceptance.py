@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_stream.detect import drift, freeze, levels, scaling
+from lstm_stream.detect import drift, freeze, history, levels, scaling
 from lstm_stream.detect.inputs import DAY, TERMS, WEEK
 from lstm_stream.detect.retraining import Learner
 from lstm_stream.detect.slots import SlotArrays
@@ -53,9 +53,9 @@ def smoothed(values: F8, start: F8, memory: float, bound: F8) -> F8:
 
 def lasted(a: SlotArrays, slot: int) -> int:
     """How many of the latest samples, in the ring, an alarm was open for; the last one counts in any case."""
-    count, ring = int(a.count[slot]), a.learnable.shape[1]
+    count, ring = int(a.count[slot]), a.past_value.shape[1]
     known = min(count, ring)
-    back = a.learnable[slot, (count - 1 - np.arange(known)) % ring]
+    _, _, back = history.unpack(a.past_context[slot, (count - 1 - np.arange(known)) % ring])
     back[:1] = False
     ordinary = np.flatnonzero(back)
     return int(ordinary[0]) if len(ordinary) else known
@@ -67,7 +67,7 @@ def accept(a: SlotArrays, learner: Learner, slot: int) -> Shift:
     shift = Shift(_offset(a, slot, samples), samples)
     move(a, slot, shift)
     rows = _rows(a, slot, samples)
-    a.learnable[slot, rows] = True
+    a.past_context[slot, rows] |= history.LEARNABLE
     learner.rebuild(slot)
     _spread(a, learner, slot, rows[-LATEST:])
     run, limit = a.run[slot], np.maximum(freeze.SHORTEST, freeze.FACTOR * a.longest[slot])
@@ -90,7 +90,7 @@ def move(a: SlotArrays, slot: int, shift: Shift) -> None:
 
 def _rows(a: SlotArrays, slot: int, samples: int) -> NDArray[np.intp]:
     """Where the latest samples are in the ring, in their order."""
-    ring = a.past_time.shape[1]
+    ring = a.past_value.shape[1]
     rows: NDArray[np.intp] = (int(a.count[slot]) - np.arange(min(samples, ring), 0, -1)) % ring
     return rows
 
@@ -108,7 +108,8 @@ def values(a: SlotArrays, slot: int, rows: NDArray[np.intp]) -> F8:
 
 def _usual(a: SlotArrays, slot: int, rows: NDArray[np.intp]) -> F8:
     """What the baseline says of these samples (N, D), scaled."""
-    day, week = (2.0 * np.pi * (a.past_time[slot, rows].astype(np.float64) / period % 1.0) for period in (DAY, WEEK))
+    time, _, _ = history.unpack(a.past_context[slot, rows])
+    day, week = (2.0 * np.pi * (time / period % 1.0) for period in (DAY, WEEK))
     waves = [np.ones(len(rows)), np.sin(day), np.cos(day), np.sin(2 * day), np.cos(2 * day), np.sin(week), np.cos(week)]
     terms = a.baseline.shape[1]
     fitted: F8 = np.stack(waves[: min(terms, TERMS)], axis=1) @ a.baseline[slot]

@@ -21,6 +21,7 @@ INTERVAL_MEMORY = 200.0  # samples
 GAP_DECAY = 0.999  # a sample
 GAP_GROWTH = 2.0  # the most by which a single gap raises the longest
 CHANGE_LIMIT = 4.0
+GAP_LIMIT = 3.0  # of the elapsed-time input
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -65,8 +66,8 @@ def elapse(
     """Step the clocks of M distinct sensors; time (M,) must be later than last_time[slot].
 
     interval (S,), the usual time between samples, is a running mean that outliers enter clipped; longest (S,) is a
-    decaying maximum, which stays while learning is paused (S,). Returns log(elapsed / usual) (M,), clipped to +-3, 0
-    for a first sample.
+    decaying maximum, which stays while learning is paused (S,). Returns log(elapsed / usual) (M,),
+    clipped to +-GAP_LIMIT; 0 for a first sample.
     """
     gap = np.zeros(len(slot), np.float32)
     for m in range(len(slot)):
@@ -74,7 +75,7 @@ def elapse(
         if count[row] > 0:
             elapsed = time[m] - last_time[row]
             usual = interval[row] if count[row] > 1 else elapsed
-            gap[m] = min(max(math.log(elapsed / usual), -3.0), 3.0)
+            gap[m] = min(max(math.log(elapsed / usual), -GAP_LIMIT), GAP_LIMIT)
             bounded = min(elapsed, 5.0 * usual) if count[row] > 20 else elapsed
             interval[row] = usual + (bounded - usual) / min(count[row], INTERVAL_MEMORY)
             # One long absence, which may have been ours, does not make the next one usual.

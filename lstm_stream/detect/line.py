@@ -243,7 +243,7 @@ def advance(
         row = slot[m]
         if not s.open[row] and (excused[m] or s.paused[row]):
             s.maximum[row], s.block[row] = 0.0, 0
-    history.append(slot, s.count, time, u, gap, normal, s.past_time, s.past_value, s.past_gap, s.learnable)
+    history.append(slot, s.count, time, u, gap, normal, s.past_value, s.past_context)
     kernels.step_rows(cell, hidden, slot, weights, x, s.lstm, s.forecast)
     for m in range(len(slot)):
         s.count[slot[m]] += 1

@@ -160,7 +160,7 @@ class Learner:
 
     def _sequence(self, slot: int, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         a = self._arrays
-        return sequence(start, stop, a.past_time[slot], a.past_value[slot], a.past_gap[slot], a.learnable[slot])
+        return sequence(start, stop, a.past_value[slot], a.past_context[slot])
 
     def _adopt(self, slot: int) -> None:
         a = self._arrays
@@ -188,7 +188,7 @@ class Learner:
     def rebuild(self, slot: int) -> None:
         """Run the sensor's current weights over its recent window: state and forecast as if they had always been so."""
         a = self._arrays
-        forecast = self._run(slot, min(REBUILD, a.past_time.shape[1]), a.lstm[slot])
+        forecast = self._run(slot, min(REBUILD, a.past_value.shape[1]), a.lstm[slot])
         a.forecast[slot] = forecast[-1]
 
     def forecasts(self, slot: int, samples: int) -> NDArray[np.float32]:

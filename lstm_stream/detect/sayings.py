@@ -49,7 +49,7 @@ def normal(d: Detector, slot: int, alarm: Alarm, now: float, by: str) -> list[Ev
             excuses.keep(a.episode[slot], a.deviation[slot], a.excused[slot], a.excuses[slot : slot + 1])
     else:
         _teach(a, slot, d.group.false_alarms)
-        rows = (int(a.count[slot]) - np.arange(1, 1 + acceptance.lasted(a, slot))) % a.past_time.shape[1]
+        rows = (int(a.count[slot]) - np.arange(1, 1 + acceptance.lasted(a, slot))) % a.past_value.shape[1]
         seen = acceptance.values(a, slot, rows)
         _widen(a, slot, np.fmin.reduce(seen), np.fmax.reduce(seen))
     _allow_runs(a, slot, view, is_open)

@@ -20,7 +20,7 @@ from lstm_stream.detect.scaling import EARLY
 from lstm_stream.detect.slots import FieldSpec, SlotArrays
 from lstm_stream.lstm.params import Shape
 
-VERSION = 5  # raise it when a field's meaning changes while its name and shape stay
+VERSION = 6  # raise it when a field's meaning changes while its name and shape stay
 CALIBRATED = 7  # forecast, burst, level, surprise, shape, clock, drift
 
 
@@ -141,10 +141,8 @@ def fields(channels: int, group: Group) -> tuple[FieldSpec, ...]:
             "silence", "f8", (2 if size.excuses else 0,)
         ),  # the latest one that is over: since when, how long without samples
         # history
-        FieldSpec("past_time", "f4", (ring,)),  # of the week, s
         FieldSpec("past_value", "f4", (ring, d)),  # scaled
-        FieldSpec("past_gap", "f4", (ring,)),  # the elapsed-time input
-        FieldSpec("learnable", "?", (ring,)),
+        FieldSpec("past_context", "u4", (ring,)),  # when, how long after the one before, whether it may be learned
     )
 
 

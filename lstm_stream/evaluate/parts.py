@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.config import VIEWS, Group
-from lstm_stream.detect import alarm, line
+from lstm_stream.detect import alarm, history, line
 
 Undo = Callable[[NDArray[np.int8]], None]
 Around = Callable[[Any, NDArray[np.int32]], Undo]
@@ -84,7 +84,7 @@ def _greedy(s: Any, slot: NDArray[np.int32]) -> Undo:
     """Every sample may be learned from."""
 
     def undo(transition: NDArray[np.int8]) -> None:  # noqa: ARG001
-        s.learnable[slot, (s.count[slot] - 1) % s.learnable.shape[1]] = True
+        s.past_context[slot, (s.count[slot] - 1) % s.past_context.shape[1]] |= history.LEARNABLE
 
     return undo
 

@@ -42,8 +42,7 @@ def windows(streams: Sequence[Stream], group: Group) -> Windows:
             detector.process(samples)
         a = detector.arrays
         for slot, stream in enumerate(some):
-            past = a.past_time[slot], a.past_value[slot], a.past_gap[slot], a.learnable[slot]
-            seen = sequence(0, len(stream.time), *past)
+            seen = sequence(0, len(stream.time), a.past_value[slot], a.past_context[slot])
             left = LENGTH - len(stream.time)
             x.append(np.pad(seen[0], ((0, left), (0, 0))))
             target.append(np.pad(seen[1], ((0, left), (0, 0)), constant_values=np.nan))

@@ -33,7 +33,7 @@ def stream():
     return (
         u,
         1.7e9 + np.cumsum(rng.exponential(300, 200)),
-        rng.standard_normal(200).astype(np.float32),
+        rng.uniform(-3, 3, 200).astype(np.float32),
         rng.random(200) > 0.2,
     )
 
@@ -57,10 +57,8 @@ def remember(rows, stream):
             given["u"],
             given["gap"],
             given["learnable"],
-            a.past_time,
             a.past_value,
-            a.past_gap,
-            a.learnable,
+            a.past_context,
         )
         a.count += 1
     return np.array(shown)
@@ -68,7 +66,14 @@ def remember(rows, stream):
 
 def read(rows, start, stop):
     a = rows.arrays
-    return history.sequence(start, stop, a.past_time[0], a.past_value[0], a.past_gap[0], a.learnable[0])
+    return history.sequence(start, stop, a.past_value[0], a.past_context[0])
+
+
+def assert_as_shown(x, shown):
+    """Values and changes are kept as they were, times of the week and elapsed times (the last column) in steps."""
+    np.testing.assert_allclose(x[:, :4], shown[:, :4], atol=2e-6)
+    np.testing.assert_allclose(x[:, 4:-1], shown[:, 4:-1], atol=7e-4)  # 4.6 s of half a day
+    np.testing.assert_allclose(x[:, -1], shown[:, -1], atol=1e-4)
 
 
 def test_inputs_are_values_changes_seasons_and_elapsed_time(rows_of, stream) -> None:
@@ -80,22 +85,36 @@ def test_inputs_are_values_changes_seasons_and_elapsed_time(rows_of, stream) -> 
 
 def test_the_ring_gives_back_what_was_shown(rows_of, stream) -> None:
     rows = rows_of(2)
-    ring = rows.arrays.past_time.shape[1]
+    ring = rows.arrays.past_value.shape[1]
     first = tuple(array[: ring - 3] for array in stream)
     shown = remember(rows, first)
     x, _ = read(rows, 0, ring - 3)
-    np.testing.assert_allclose(x, shown, atol=5e-6)  # times are kept of the week, as float32
+    assert_as_shown(x, shown)
 
 
 def test_the_ring_holds_the_latest(rows_of, stream) -> None:
     """From the middle on it does not know what was before: an absent first value is 0, its change 0."""
     rows = rows_of(2)
     remember(rows, stream)
-    ring = rows.arrays.past_time.shape[1]
+    ring = rows.arrays.past_value.shape[1]
     start = 200 - ring
     u, time, gap, _ = stream
     x, _ = read(rows, start, 200)
-    np.testing.assert_allclose(x, naive_inputs(u[start:], time[start:], gap[start:]), atol=5e-6)
+    assert_as_shown(x, naive_inputs(u[start:], time[start:], gap[start:]))
+
+
+@pytest.mark.parametrize("learnable", [False, True])
+@pytest.mark.parametrize("gap", [-3.0, -1.0, 0.0, 1e-3, 3.0])
+@pytest.mark.parametrize("time", [-1.0, 0.0, 1.0, DAY, WEEK - 1, 300 * WEEK - 1e-3, 1.7e9])
+def test_the_context_of_a_sample_is_one_number(time, gap, learnable) -> None:
+    """What is next to it in the number is not touched, at the ends of each part either; a usual gap is exactly 0."""
+    kept = np.array([history.pack(time, gap, learnable)], np.uint32)
+    ((week, elapsed, may),) = zip(*history.unpack(kept), strict=True)
+    off = (week - time + WEEK / 2) % WEEK - WEEK / 2
+    assert abs(off) <= WEEK / 2**17 + 1e-3
+    assert elapsed == pytest.approx(gap, abs=1e-4)
+    assert (elapsed == 0) == (gap == 0)
+    assert may == learnable
 
 
 def test_targets_are_the_next_values_where_they_may_be_learned(rows_of, stream) -> None:

@@ -34,7 +34,7 @@ def watch(rows, u, forecast=None, interval=300.0):
             share=share,
         )
         gap, learnable = np.zeros(1, np.float32), np.ones(1, bool)
-        rows.call(history.append, time=time, u=sample[None], gap=gap, learnable=learnable, past_learnable=a.learnable)
+        rows.call(history.append, time=time, u=sample[None], gap=gap, learnable=learnable)
         a.count += 1
         statistics.append(np.append(room["statistic"][0], outside))
         shares.append(share[0])

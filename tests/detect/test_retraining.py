@@ -103,7 +103,7 @@ def test_samples_of_an_alarm_are_not_learned_from(fleet_of) -> None:
     assert anomaly[705:715].all()
     assert 10 < anomaly.sum() < 150
     a = detector.arrays
-    _, target = sequence(0, 800, a.past_time[0], a.past_value[0], a.past_gap[0], a.learnable[0])
+    _, target = sequence(0, 800, a.past_value[0], a.past_context[0])
     assert np.array_equal(np.isnan(target[:-1, 0]), anomaly[1:])
 
 
@@ -228,14 +228,15 @@ def test_adopted_weights_stand_as_if_they_had_always_been(fleet_of, name) -> Non
     (detector,) = fleet.detectors.values()
     a = detector.arrays
     assert a.generation[0] == 1
-    x, _ = sequence(0, 73, a.past_time[0], a.past_value[0], a.past_gap[0], a.learnable[0])
+    x, _ = sequence(0, 73, a.past_value[0], a.past_context[0])
     h = c = np.zeros((1, 3))
     for row in x.astype(np.float64):
         gates = cell.forward(name, p, row[None], h, c).gates
         h, c = gates.h, gates.c
     padded = np.pad(np.concatenate((h, c)), ((0, 0), (0, shape.width - 3))).ravel()
-    np.testing.assert_allclose(a.lstm[0], padded, atol=1e-5)
-    np.testing.assert_allclose(a.forecast[0], cell.forecast(p, x[-1:].astype(np.float64), h)[0], atol=1e-5)
+    near = {"atol": 1e-4}  # the latest sample was shown at its time, the ring knows it to some seconds
+    np.testing.assert_allclose(a.lstm[0], padded, **near)
+    np.testing.assert_allclose(a.forecast[0], cell.forecast(p, x[-1:].astype(np.float64), h)[0], **near)
 
 
 def test_learning_makes_forecasts_better(fleet_of) -> None:

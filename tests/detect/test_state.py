@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lstm_stream.config import Group
 from lstm_stream.detect import slots
 from lstm_stream.detect.slots import FieldSpec, SlotArrays
 from lstm_stream.detect.state import sensor_arrays
@@ -78,6 +79,11 @@ def test_memory_is_that_of_the_declared_fields(small_group) -> None:
     arrays = sensor_arrays(3, small_group(), 10)
     total = sum(getattr(arrays, spec.name).nbytes for spec in arrays.specs)
     assert total == 10 * arrays.row_bytes
+
+
+def test_a_sensor_with_weights_of_its_own_takes_24_kilobytes() -> None:
+    """The target, with default settings and one channel."""
+    assert sensor_arrays(1, Group()).row_bytes <= 24 * 1024
 
 
 def test_many_rows_are_room_that_is_there_already(monkeypatch) -> None:
