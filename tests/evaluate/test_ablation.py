@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lstm_stream.cli import main
@@ -13,17 +14,29 @@ from lstm_stream.config import VIEWS, Group
 from lstm_stream.detect import line
 from lstm_stream.evaluate.fleets import Fleets, watch_fleets
 from lstm_stream.evaluate.parts import parts, without
-from lstm_stream.evaluate.watch import Watched
+from lstm_stream.evaluate.watch import Stream, Watched, watch
+from lstm_stream.records import Reading
 
 FLEETS = Fleets(1, 7, (12,), kinds=("vibration",))
 GROUP = Group.model_validate({"false_alarms": "3 per sensor per week", "accept_after": 6 * 3600.0})
 BY_NAME = {part.name: part for part in parts()}
+SCALE = ("robust start", "scale catch-up")
 
 
 def watched(name: str | None) -> Watched:
     part = BY_NAME[name] if name else None
     with without(part):
         return watch_fleets(FLEETS.simulations(True), part.settings(GROUP) if part else GROUP, None)[0][0]
+
+
+def hard_to_measure() -> Stream:
+    """Wild values among the first ones, and from the middle on ten times as lively."""
+    values = 20 + np.random.default_rng(0).standard_normal(400)
+    values[[2, 5]] = 500.0, -300.0
+    values[200:] += 9 * (values[200:] - 20)
+    return Stream(
+        "s", "default", [Reading("s", "default", 1e6 + 60.0 * k, {"a": float(v)}) for k, v in enumerate(values)]
+    )
 
 
 def test_every_view_can_be_left_out() -> None:
@@ -34,10 +47,18 @@ def test_every_view_can_be_left_out() -> None:
 def test_leaving_out_what_is_no_view_changes_what_is_said() -> None:
     whole = watched(None)
     for name in BY_NAME:
-        if name not in VIEWS:
+        if name not in (*VIEWS, *SCALE):
             other = watched(name)
             assert other.events != whole.events or (other.threshold != whole.threshold).any(), name
     assert watched(None).events == whole.events  # nothing stays behind
+
+
+@pytest.mark.parametrize("name", SCALE)
+def test_leaving_out_what_guards_the_scale_changes_what_is_said_of_what_is_hard_to_measure(name: str) -> None:
+    (whole,) = watch([hard_to_measure()], GROUP)
+    with without(BY_NAME[name]):
+        (other,) = watch([hard_to_measure()], GROUP)
+    assert (other.score != whole.score).any()
 
 
 def test_the_real_line_is_back_even_after_a_failure() -> None:
