@@ -31,6 +31,7 @@ class Measures(NamedTuple):
     nab: float = NAN  # points of the standard profile at the default threshold
     nab_onsets: float = NAN  # ... of the onsets, with the best threshold
     skab: float = NAN  # F1 at the default threshold
+    skab_false: float = NAN  # ... % of the normal rows that are flagged
     found: float = NAN  # % of the simulated faults
     quiet: float = NAN  # alarms per simulated sensor and week without faults
 
@@ -47,6 +48,7 @@ COLUMNS = {
     "nab": Column("NAB, default", 1, 1),
     "nab_onsets": Column("NAB, best onsets", 1, 1),
     "skab": Column("SKAB F1", 3, 1),
+    "skab_false": Column("SKAB FAR, %", 1, -1),
     "found": Column("faults found, %", 1, 1),
     "quiet": Column("quiet alarms/week", 2, -1),
 }
@@ -151,8 +153,8 @@ def _measures(data: Data, of: Results) -> Measures:
         onsets = report.score("onset_optimised", standard)
         result = result._replace(nab=report.score("default", standard), nab_onsets=onsets)
     if data.runs:
-        counted = skab.evaluate(data.runs, [of.watched[run.name] for run in data.runs])
-        result = result._replace(skab=counted.default.f1)
+        counted = skab.evaluate(data.runs, [of.watched[run.name] for run in data.runs]).default
+        result = result._replace(skab=counted.f1, skab_false=100 * counted.false_rate)
     return result
 
 
