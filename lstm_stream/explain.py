@@ -8,6 +8,7 @@ from typing import Any
 
 from lstm_stream.config import Config
 from lstm_stream.ingest.decoder import Decoder, Explanation
+from lstm_stream.ingest.leftover import left_out
 from lstm_stream.ingest.shown import printable
 from lstm_stream.records import Message, Reading
 
@@ -19,11 +20,13 @@ _QUIET = {
 
 def explain(config: Config, topic: str, payload: bytes, now: float) -> Explanation:
     """The fate of a message that arrives at `now` (unix s). Never raises."""
-    return Decoder(config.sources, config.limits, config.groups).explain(Message(topic, payload, now))
+    explanation = Decoder(config.sources, config.limits, config.groups).explain(Message(topic, payload, now))
+    explanation.left_out = left_out(explanation, payload, config.limits.depth)
+    return explanation
 
 
 def to_json(explanation: Explanation) -> str:
-    """One JSON object: topic, source, sensor, group, format, quiet, online, time_source, readings, rejections."""
+    """One JSON object: topic, source, sensor, group, format, quiet, online, time_source, readings, left_out, ..."""
     document: dict[str, Any] = {
         "topic": explanation.topic,
         "source": explanation.source,
@@ -42,6 +45,7 @@ def to_json(explanation: Explanation) -> str:
             }
             for reading in explanation.readings
         ],
+        "left_out": explanation.left_out,
         "rejections": [
             {"reason": rejection.reason.value, "detail": rejection.detail} for rejection in explanation.rejections
         ],
@@ -69,6 +73,7 @@ def to_text(explanation: Explanation) -> str:
         of = "" if reading.sensor == explanation.sensor else f" of {reading.sensor}"
         lines.append(("sample", _iso(reading.time) + of))
         lines += [("", channel) for channel in _channels(reading)]
+    lines += [("left out", f"{name}: {why}") for name, why in explanation.left_out.items()]
     lines += [("rejected", f"{rejection.reason.value}: {rejection.detail}") for rejection in explanation.rejections]
     lines.append(("outcome", _outcome(explanation)))
     return "\n".join(f"{name:<10}{printable(value)}" for name, value in lines)

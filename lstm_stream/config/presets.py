@@ -28,7 +28,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "exclude": [
             *("*.Total*", "*.Yesterday*", "*.Today*", "*.ExportActive*", "*.ImportActive*", "COUNTER.*", "MqttCount"),
             *("UptimeSec", "Sleep", "Wifi.AP", "Wifi.Channel", "Wifi.LinkCount", "*.Id", "*.Endpoint", "*.Device"),
-            *("Wifi.SSId", "*.UID", "*.Meter_*"),
+            *("Wifi.SSId", "*.UID", "*.Meter_*", "*.E_in*", "*.E_out*"),
             *("Berry.*", "LedTable", "Fade", "Speed", "Scheme"),
         ],
         "join": 2.0,
@@ -71,6 +71,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             *("{sensor}/status/{channel}", "shellies/{sensor}/status/{channel}"),
             *("{sensor}/events/rpc", "shellies/{sensor}/events/rpc"),
         ],
+        "ignore": ["*/status/sys", "*/status/cloud", "*/status/mqtt", "*/status/ws", "*/status/ble", "*/status/eth"],
         "availability": ["{sensor}/online", "shellies/{sensor}/online"],
         "exclude": [
             *(
@@ -151,5 +152,60 @@ PRESETS: dict[str, dict[str, Any]] = {
             *("$aws/things/{sensor}/shadow/name/+/update", "$aws/things/{sensor}/shadow/name/+/update/accepted"),
         ],
         "root": "state.reported",
+    },
+    "zwave-js": {  # Z-Wave JS UI, whatever its payload type
+        "topic": "zwave/{sensor}/{channel#}",
+        "ignore": ["zwave/_*", "zwave/*/nodeinfo", "zwave/*/set", "zwave/driver/*"],
+        "availability": ["zwave/{sensor}/status"],
+        "root": "value",
+        "words": {**_ON_OFF, **_OPEN_CLOSED, **_LOCKED},
+        "join": 2.0,
+    },
+    "homie": {  # 3 to 5
+        "topic": ["homie/5/{sensor}/{channel#}", "homie/{sensor}/{channel#}"],
+        "ignore": ["homie/*$*", "homie/*/set"],
+        "availability": ["homie/5/{sensor}/$state", "homie/{sensor}/$state"],
+        "words": {**_ON_OFF, **_OPEN_CLOSED},
+        "join": 2.0,
+    },
+    "victron": {  # dbus-mqtt of Venus OS
+        "topic": "N/{portal}/{service}/{instance}/{channel#}",
+        "ignore": ["N/*/keepalive", "N/*/settings/*", "N/*/Settings/*", "N/*/Mgmt/*", "N/*/History/*"],
+        "sensor": "{portal}/{service}/{instance}",
+        "root": "value",
+        "exclude": ["*Energy*", "Yield/*", "*Instance", "Serial", "Connected", "Position", "Devices/*"],
+        "join": 2.0,
+    },
+    "rtl433": {  # rtl_433 -F mqtt
+        "topic": "rtl_433/{host}/events",
+        "availability": ["rtl_433/{host}/availability"],
+        "sensor": "{payload.model}-{payload.id|payload.channel|host}",
+        "timestamp": {"trust": False},  # local time without a zone
+        "exclude": ["freq*", "channel", "subtype", "button", "noise", "*_raw", "*_counter", "rain_mm", "rain_in"],
+    },
+    "openmqttgateway": {  # and Theengs Gateway
+        "topic": ["home/{gateway}/BTtoMQTT/{sensor}", "home/{gateway}/RTL_433toMQTT/{sensor#}"],
+        "availability": ["home/{gateway}/LWT"],
+        "exclude": ["duration", "channel", "subtype", "tempf", "rain_mm"],
+    },
+    "hubitat": {
+        "topic": "hubitat/{hub}/{sensor}/attributes/{channel}/value",
+        "words": {**_ON_OFF, **_OPEN_CLOSED, **_LOCKED, "active": 1.0, "inactive": 0.0},
+        "join": 2.0,
+    },
+    "meshtastic": {  # its JSON; the topic names the gateway
+        "topic": "msh/{region#}/json/{mesh}/{gateway}",
+        "sensor": "{payload.from}",
+        "root": "payload",
+        "exclude": ["hardware", "role", "*_i", "precision_bits", "node_broadcast*", "neighbors*", "text"],
+    },
+    "neuron": {  # of EMQX, tags format and values format
+        "topic": ["/neuron/{application}", "/neuron/{application}/{driver}/{collection}"],
+        "sensor": "{payload.node}",
+        "join": 2.0,
+    },
+    "opcua": {  # PubSub in JSON
+        "topic": ["opcua/json/data/{publisher}/{writers}", "opcua/json/data/{publisher}/{writers}/{writer}"],
+        "sensor": "{publisher}/{payload.DataSetWriterName|payload.DataSetWriterId|writers}",
     },
 }

@@ -36,6 +36,15 @@ PresetName = Literal[
     "ttn",
     "chirpstack",
     "aws-shadow",
+    "zwave-js",
+    "homie",
+    "victron",
+    "rtl433",
+    "openmqttgateway",
+    "hubitat",
+    "meshtastic",
+    "neuron",
+    "opcua",
 ]
 FormatName = Literal[
     "auto",
@@ -47,6 +56,8 @@ FormatName = Literal[
     "thingsboard",
     "sparkplug",
     "shelly",
+    "opcua",
+    "tags",
     "cbor",
     "msgpack",
 ]
@@ -150,6 +161,9 @@ class Source(Section):
         default={}, description="Texts that stand for numbers, in any case, such as {open: 1, closed: 0}."
     )
     units: bool = Field(default=False, description="true: text such as 21.5 °C is a number with its unit.")
+    decimal_comma: bool = Field(
+        default=False, description="true: text such as 21,5 or 1.013,25 is a number with a decimal comma."
+    )
     counters: Texts = Field(
         default=(), description="Channels that only count up, as patterns: their rate per second is watched instead."
     )

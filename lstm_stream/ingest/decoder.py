@@ -22,6 +22,7 @@ from functools import lru_cache
 
 from lstm_stream.config import Limits, Source
 from lstm_stream.ingest import presence
+from lstm_stream.ingest.channels import is_label
 from lstm_stream.ingest.formats import FORMATS, decode
 from lstm_stream.ingest.formats.sample import Sample
 from lstm_stream.ingest.formats.value import CHANNEL
@@ -35,6 +36,10 @@ from lstm_stream.records import Message, Presence, Reading, Reason, Rejection
 _log = logging.getLogger(__name__)
 
 _NO_NUMBER = "no finite number in it; text, null and NaN count as absent (words and units say what text stands for)"
+_NO_TIME = (
+    "several samples in one message, and this one has no time; give each its own timestamp, "
+    "or name the field that holds it in timestamp.field"
+)
 _REMEMBERED = 65_536  # topics
 _LONGEST_REMEMBERED = 256  # characters: bounds the memory of the line above
 
@@ -54,6 +59,7 @@ class Explanation:
     settings: Source | None = None  # the source that takes the topic
     readings: list[Reading] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)  # why, by name; told only to people who ask (leftover.py)
 
 
 class Decoder:
@@ -167,8 +173,7 @@ class Decoder:
             if message.retain:
                 return Rejection(Reason.RETAINED, "a retained message of unknown age; send a timestamp in the payload")
             if item.since_arrival is None and not alone:
-                detail = "several samples in one message, and this one has no time; give each its own timestamp"
-                return Rejection(Reason.BAD_TIMESTAMP, detail)
+                return Rejection(Reason.BAD_TIMESTAMP, _NO_TIME)
             time = message.time + (item.since_arrival or 0.0)
         if item.time is not None or item.since_arrival:
             ahead = time - message.time
@@ -235,6 +240,9 @@ def _no_channels(values: dict[str, float]) -> Rejection:
     if not values:
         return Rejection(Reason.NO_CHANNELS, _NO_NUMBER)
     names = ", ".join(map(shown, list(values)[:5])) + (", ..." if len(values) > 5 else "")
+    if all(map(is_label, values)):
+        detail = f"only identifiers, sequence numbers, versions, types or times in it: {names}"
+        return Rejection(Reason.NO_CHANNELS, f"{detail}; include takes what it names")
     return Rejection(Reason.NO_CHANNELS, f"include and exclude leave none of the channels {names}")
 
 

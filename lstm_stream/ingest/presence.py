@@ -16,8 +16,10 @@ from lstm_stream.ingest.formats.text import trimmed
 from lstm_stream.ingest.routes import Target
 from lstm_stream.records import Message, Presence
 
-_ONLINE = frozenset(("online", "on", "true", "1", "connected", "available", "alive", "ready", "up"))
-_OFFLINE = frozenset(("offline", "off", "false", "0", "disconnected", "unavailable", "lost", "sleeping", "down"))
+_ONLINE = frozenset(("online", "on", "true", "1", "connected", "available", "alive", "ready", "up", "awake"))
+_OFFLINE = frozenset(
+    ("offline", "off", "false", "0", "disconnected", "unavailable", "lost", "sleeping", "asleep", "dead", "down")
+)
 _KEYS = ("state", "status", "online", "availability", "available", "connected")
 _LONGEST = 1000  # bytes
 _DEPTH = 4

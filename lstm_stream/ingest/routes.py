@@ -78,6 +78,8 @@ class Routes:
     def _unknown(self, topic: str) -> str:
         every = [pattern.text for route in self._routes for pattern in route.patterns]
         patterns, more = ", ".join(every[:5]), ", ..." if len(every) > 5 else ""
+        if topic.startswith("/") and len(topic) > 1 and not isinstance(self.find(topic[1:]), Rejection):
+            return f"{shown(topic)} begins with an empty level, which a source takes as topic: /... or {{name#}}"
         kept = "a kept session holds subscriptions of earlier configurations until one start with clean_session: true"
         return f"{shown(topic)} matches no source; the sources take {patterns}{more} ({kept})"
 
@@ -99,6 +101,7 @@ def _route(source: Source, limits: Limits, groups: Groups) -> Route:
         {word.strip().lower(): number for word, number in source.words.items()},
         stamp.tzinfo,
         source.units,
+        source.decimal_comma,
     )
     availability = tuple(map(Pattern.parse, source.availability))
     ignored = Channels(source.ignore, ())

@@ -89,7 +89,7 @@ def of_object(
         if what is None:
             return None
         held[key.encode()] = what
-    return _shape(group, held, UNITS[options.time_unit], bool(options.words or options.units))
+    return _shape(group, held, UNITS[options.time_unit], options.says)
 
 
 def _held(

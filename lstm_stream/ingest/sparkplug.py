@@ -145,6 +145,9 @@ class EdgeNodes:
     def _born(self, address: Address, node: _Node, read: Payload) -> Rejection | None:
         birth = _Birth()
         for metric in read.metrics:
+            for name, member in sparkplug.whole(metric.name or "", metric) if metric.members else ():
+                if len(name) <= LONGEST_NAME and name.isprintable():
+                    birth.types[name] = member.type
             if metric.name and len(metric.name) <= LONGEST_NAME and metric.name.isprintable():  # others are no channels
                 birth.types[metric.name] = metric.type
                 if metric.alias is not None:
@@ -194,12 +197,13 @@ def _named(address: Address, node: _Node, read: Payload) -> tuple[list[tuple[str
     named: list[tuple[str, Metric, int]] = []
     unknown: list[int | None] = []
     for metric in read.metrics:
-        if metric.name:
-            named.append((metric.name, metric, birth.types.get(metric.name, 0)))
-        elif metric.alias is not None and (known := birth.by_alias.get(metric.alias)):
-            named.append((known.name, metric, known.type))
-        else:
+        known = birth.by_alias.get(metric.alias) if metric.alias is not None and not metric.name else None
+        name = metric.name or (known.name if known else "")
+        if not name:
             unknown.append(metric.alias)
+        for whole, member in sparkplug.whole(name, metric) if name else ():
+            of_alias = known.type if known and member is metric else 0
+            named.append((whole, member, of_alias or birth.types.get(whole, 0)))
     if not unknown:
         return named, None
     aliases = ", ".join(map(str, unknown[:5])) + (", ..." if len(unknown) > 5 else "")

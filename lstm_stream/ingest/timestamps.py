@@ -3,6 +3,7 @@
 A time is either ISO 8601 text or a number (or a text that is one) of s, ms, us or ns since 1970:
 
     2013-07-04 00:00:00    2013-07-04T02:00:00.250+02:00    20130704T000000Z    2013-07-04
+    2013/07/04 00:00:00    04.07.2013 00:00:00 (with points the day comes first; with slashes that is open, so no time)
     1372896000    "1372896000250"
 
 Without a zone a time is UTC, or of the zone that the caller gives. There, of an hour that occurs twice, as clocks are
@@ -31,9 +32,11 @@ _LONGEST = 64  # characters of a time that is text
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _ISO = re.compile(
-    r"([0-9]{4})(?P<dash>-?)([0-9]{2})(?P=dash)([0-9]{2})"
-    r"(?:[Tt ]([0-9]{2})(?P<colon>:?)([0-9]{2})(?:(?P=colon)([0-9]{2})(?:[.,](?P<fraction>[0-9]+))?)?"
-    r" ?(?P<zone>[Zz]|UTC|([+-])([0-9]{2})(?::?([0-9]{2}))?)?)?"
+    r"(?:(?P<year>[0-9]{4})(?P<dash>[-/.]?)(?P<month>[0-9]{2})(?P=dash)(?P<day>[0-9]{2})"
+    r"|(?P<its_day>[0-9]{2})\.(?P<its_month>[0-9]{2})\.(?P<its_year>[0-9]{4}))"
+    r"(?:[Tt ](?P<hour>[0-9]{2})(?P<colon>:?)(?P<minute>[0-9]{2})"
+    r"(?:(?P=colon)(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?)?"
+    r" ?(?P<zone>[Zz]|UTC|(?P<sign>[+-])(?P<ahead>[0-9]{2})(?::?(?P<minutes_ahead>[0-9]{2}))?)?)?"
 )
 
 
@@ -82,12 +85,13 @@ def _iso(text: str, unit: str, zone: tzinfo) -> float:
     match = _ISO.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None:
         raise ValueError(f"{shown(text)} is not a time; write it like 2026-01-31T12:00:00Z, or a number since 1970")
-    groups = match.groups(default="0")
-    year, month, day, hour, minute, second = (int(groups[k]) for k in (0, 2, 3, 4, 6, 7))
-    fraction, (sign, offset_hours, offset_minutes) = groups[8], groups[10:]
+    its = match.groupdict(default="0")
+    date = ("year", "month", "day") if match["year"] else ("its_year", "its_month", "its_day")
+    year, month, day, hour, minute, second = (int(its[name]) for name in (*date, "hour", "minute", "second"))
+    fraction = its["fraction"]
     try:
         moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
-        offset = _offset(sign, int(offset_hours), int(offset_minutes))
+        offset = _offset(its["sign"], int(its["ahead"]), int(its["minutes_ahead"]))
         if match["zone"] is None and zone is not timezone.utc:
             offset = _offset_in(zone, moment)
     except (ValueError, OverflowError) as error:

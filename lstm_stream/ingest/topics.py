@@ -3,9 +3,10 @@
     pattern   plant/{site}/{sensor}/telemetry      filter   plant/+/+/telemetry
     topic     plant/oslo/pump-7/telemetry          levels   {"site": "oslo", "sensor": "pump-7"}
 
-`{name}` takes exactly one level that is not empty, `{name#}` one or more, `+` one level that may be empty, a trailing
-`#` all that follow. As MQTT has it, a pattern that begins with one of them does not take topics that begin with `$`.
-What follows a `{name#}` is not subscribed to alone, but with all that begins as the pattern does.
+`{name}` takes exactly one level that is not empty, `{name#}` one or more (the first of a pattern also takes a slash
+before them: /plant/pump), `+` one level that may be empty, a trailing `#` all that follow. As MQTT has it, a pattern
+that begins with one of them does not take topics that begin with `$`. What follows a `{name#}` is not subscribed to
+alone, but with all that begins as the pattern does.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ def _expression(levels: tuple[str, ...]) -> str:
     """The regular expression of a whole topic."""
     tail = levels[-1] == "#"
     expression = "/".join(map(_level_expression, levels[:-1] if tail else levels))
+    if levels[0].endswith("#}"):
+        expression = expression.replace(">", ">/?", 1)  # /plant/pump: an empty level, then others
     if tail:
         expression += "(?:/.*)?" if len(levels) > 1 else ".*"  # sport/# takes sport as well
     wild = levels[0].startswith(("{", "+", "#"))

@@ -74,7 +74,7 @@ def test_a_stated_unit_takes_times_that_auto_would_not_guess() -> None:
         ("yesterday", "auto"),
         ("", "auto"),
         ("12:30", "auto"),
-        ("04.07.2013", "auto"),
+        ("04/07/2013", "auto"),
         ("2013-02-30", "auto"),
         ("2013-07-04T24:00:00", "auto"),
         ("2013-07-04T00:00:60", "auto"),

@@ -1,23 +1,28 @@
 """The formats of payloads, one pure function in one file each, and how to tell them apart.
 
 `auto` goes by the first bytes, and among JSON, CBOR and MessagePack by what the document looks like: an object or
-array is SenML, Telegraf's, ThingsBoard's, Sparkplug's or a notification of a Shelly where all of it is, else plain.
-Where the source says where the time or the channels are (timestamp.field, root), it is plain.
+array is SenML, Telegraf's, ThingsBoard's, Sparkplug's, OPC UA's, tags or a notification of a Shelly where all of it is,
+else plain, with the channels where a well-known envelope has them. Where the source says where the time or the channels
+are (timestamp.field, root), it is plain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from lstm_stream.ingest.formats import (
     cbor,
+    envelopes,
     influx,
     json,
     msgpack,
+    opcua,
     senml,
     shelly,
     sparkplug,
+    tags,
     telegraf,
     thingsboard,
     value,
@@ -35,6 +40,8 @@ FORMATS: dict[str, Format] = {
     "thingsboard": thingsboard.decode,
     "sparkplug": sparkplug.decode,
     "shelly": shelly.decode,
+    "opcua": opcua.decode,
+    "tags": tags.decode,
     "cbor": cbor.decode,
     "msgpack": msgpack.decode,
 }
@@ -44,7 +51,10 @@ DESCRIBING = frozenset(("fields", "metrics", "values", "params", "result"))
 """Keys of objects that may be of another format than plain JSON."""
 
 _PARSERS: dict[str, Callable[[bytes, int], Any]] = {"json": json.parse, "cbor": cbor.parse, "msgpack": msgpack.parse}
-_OPENING = b"{["
+_OF_OBJECTS = {"telegraf": telegraf, "thingsboard": thingsboard, "sparkplug": sparkplug, "shelly": shelly}
+_OF_NESTED = {"opcua": opcua, "tags": tags}
+_OF_ARRAYS = {"senml": senml, "thingsboard": thingsboard, "tags": tags}
+_OPENING, _QUOTE, _XML = b"{[", 0x22, 0x3C
 _FLOATS = {(0xF9, 3): "cbor", (0xFA, 5): "cbor", (0xFB, 9): "cbor", (0xCA, 5): "msgpack", (0xCB, 9): "msgpack"}
 
 
@@ -58,6 +68,8 @@ def decode(payload: bytes, options: Options) -> tuple[str, list[Sample | Rejecti
         return encoding, [document]
     described = options.root is not None or options.time_field is not None  # by the source, so no need to recognise it
     shape = "json" if described else _shape(document)
+    if shape == "json" and not described:
+        options = replace(options, root=root) if (root := envelopes.root_of(document)) else options
     if shape == encoding:
         return encoding, json.from_document(document, options)
     name = shape if encoding == "json" else encoding if shape == "json" else f"{shape} ({encoding})"
@@ -73,9 +85,9 @@ def recognise(payload: bytes) -> str:
             if found is not None:
                 return found
         first = (trimmed(payload[:100]) or b"\0")[0]
-    if first in _OPENING:
+    if first in _OPENING or (first == _QUOTE and trimmed(payload[:100])[1:2] in (b"{", b"[")):
         return "json"
-    return "influx" if b"=" in payload and _is_influx(payload) else "value"
+    return "influx" if b"=" in payload and first != _XML and _is_influx(payload) else "value"
 
 
 def _is_influx(payload: bytes) -> bool:
@@ -99,18 +111,23 @@ def _recognised_binary(payload: bytes) -> str | None:
 def _shape(document: Any) -> str:
     """What a document looks like: the name of the format that reads it."""
     if type(document) is dict:
-        if not DESCRIBING.isdisjoint(document):
-            return _shape_of_object(document)
-        for first in document.values():  # of plain objects it is hardly ever a list
-            return "thingsboard" if type(first) is list and thingsboard.fits(document) else "json"
-    elif type(document) is list:
-        return "senml" if senml.fits(document) else "thingsboard" if thingsboard.fits(document) else "json"
+        return _shape_of_object(document)
+    if type(document) is list and document:
+        return next((name for name, kind in _OF_ARRAYS.items() if kind.fits(document)), "json")
     return "json"
 
 
 def _shape_of_object(document: dict[str, Any]) -> str:
-    kinds = {"telegraf": telegraf, "thingsboard": thingsboard, "sparkplug": sparkplug, "shelly": shelly}
-    return next((name for name, kind in kinds.items() if kind.fits(document)), "json")
+    if not DESCRIBING.isdisjoint(document):
+        found = next((name for name, kind in _OF_OBJECTS.items() if kind.fits(document)), None)
+        if found is not None:
+            return found
+    for first in document.values():  # of plain objects it is hardly ever a list
+        if type(first) is list and thingsboard.fits(document):
+            return "thingsboard"
+        break
+    nested = any(type(value) is dict or type(value) is list for value in document.values())
+    return next((name for name, kind in _OF_NESTED.items() if kind.fits(document)), "json") if nested else "json"
 
 
 def _sparkplug(document: Any, options: Options) -> list[Sample | Rejection]:
@@ -124,4 +141,6 @@ _SHAPES: dict[str, Callable[[Any, Options], list[Sample | Rejection]]] = {
     "thingsboard": thingsboard.from_document,
     "sparkplug": _sparkplug,
     "shelly": shelly.from_document,
+    "opcua": opcua.from_document,
+    "tags": tags.from_document,
 }

@@ -1,7 +1,9 @@
 """JSON: an object is a sample, an array of objects a window of them.
 
 Nested objects are flattened: {"pump": {"rpm": 5, "axes": [1, 2]}} has the channels pump.rpm, pump.axes.0 and
-pump.axes.1. Objects within inner arrays are left out: they are records of something else, not channels.
+pump.axes.1. Objects within inner arrays are left out: they are records of something else, not channels. Where the
+source's root is such an array, each of them is a sample. Documents a line are those of an array, and a document that is
+text which holds another one is that one.
 
     number, "21.5", true      a value, if it is finite
     null, NaN, Infinity, 1e999, text      no value: the channel is absent from this sample
@@ -15,20 +17,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
 import orjson
 
 from lstm_stream.ingest.formats.sample import NO_NAMES, Options, Sample
-from lstm_stream.ingest.formats.text import as_number, as_said, trimmed
+from lstm_stream.ingest.formats.text import advice_on, as_number, as_said, trimmed
 from lstm_stream.ingest.formats.value import CHANNEL
-from lstm_stream.ingest.shown import shown
+from lstm_stream.ingest.shown import printable, shown
 from lstm_stream.ingest.timestamps import parse_time
 from lstm_stream.records import Reason, Rejection
 
 USUAL_TIME_FIELDS = (
     *("timestamp", "@timestamp", "_timestamp", "time_stamp", "ts", "time", "_time", "datetime", "date_time"),
+    *("event_time", "eventtime", "sample_time", "sampletime"),
     *("unixtime", "unix_time", "epoch", "tst", "measured_at", "sampled_at", "recorded_at", "received_at"),
     *("last_seen", "date"),
 )
@@ -40,6 +44,7 @@ _RANK = {name: rank for rank, name in enumerate(USUAL_TIME_FIELDS)}
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
 _STRINGS = re.compile(_STRING.encode(), re.DOTALL)
 _NOT_FINITE = re.compile(rf"(?P<string>{_STRING})|[+-]?\b(?:nan|inf|infinity)\b", re.DOTALL | re.IGNORECASE)
+_PYTHON = re.compile(r"[\[{\s]*'")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -55,16 +60,35 @@ def parse(payload: bytes, depth: int) -> Any:
     if _deeper(payload, depth):
         return Rejection(Reason.TOO_DEEP, f"the JSON is nested more than {depth} deep (limits.depth); send it flatter")
     try:
-        return _parsed(payload)
+        document = _parsed(payload)
+        if isinstance(document, str) and document.lstrip()[:1] in ("{", "["):
+            document = _parsed(document.encode())  # written as JSON twice
+        return document
     except ValueError as error:
-        return Rejection(Reason.MALFORMED, f"not JSON: {error}")
+        return Rejection(Reason.MALFORMED, f"not JSON: {error}{_malformed(payload)}")
 
 
 def from_document(document: Any, options: Options) -> list[Sample | Rejection]:
     """The samples of a document, in order."""
     if isinstance(document, list):
         return [sample(record, options) for record in document]
-    return [sample(document, options)]
+    rows = _rows(document, options) if options.root is not None and isinstance(document, dict) else None
+    if rows is None:
+        return [sample(document, options)]
+    around: dict[str, Any] = {}
+    _flatten(document, "", options.separator, around)
+    return [_sample_of(row, around, options) for row in rows]
+
+
+def _rows(document: dict[str, Any], options: Options) -> list[Any] | None:
+    """The array of objects at the source's root; None where there is none."""
+    for root in (options.root or "").split("|"):
+        found: Any = document
+        for key in root.split(options.separator):
+            found = found.get(key) if isinstance(found, dict) else None
+        if isinstance(found, list) and any(isinstance(row, dict) for row in found):
+            return found
+    return None
 
 
 def _deeper(payload: bytes, depth: int) -> bool:
@@ -76,14 +100,37 @@ def _deeper(payload: bytes, depth: int) -> bool:
 
 
 def _parsed(payload: bytes) -> Any:
-    """The document. What the strict reader refuses is read once more by one that knows NaN, nan, Infinity and 1e999."""
+    """The document. What the strict reader refuses is read once more: NaN and 1e999, documents a line."""
     try:
         return orjson.loads(payload)
     except orjson.JSONDecodeError as error:
         try:
             return json.loads(_NOT_FINITE.sub(_as_nan, payload.decode()), parse_int=_integer)
         except ValueError:
+            pass
+        try:
+            return _documents(payload)
+        except ValueError:
             raise error from None
+
+
+def _documents(payload: bytes) -> list[Any]:
+    """The objects that stand a line each. Raises ValueError."""
+    documents = [orjson.loads(line) for line in payload.split(b"\n") if line.strip()]
+    if len(documents) < 2 or not all(isinstance(document, dict) for document in documents):
+        raise ValueError
+    return documents
+
+
+def _malformed(payload: bytes) -> str:
+    """What is likely to be wrong with it."""
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError as error:
+        return f"; byte {error.start + 1}, {payload[error.start]:#04x}, is not UTF-8: send text as UTF-8"
+    if _PYTHON.match(text):
+        return "; keys and texts stand in double quotes: send json.dumps(...) instead of what Python prints"
+    return ""
 
 
 def _as_nan(match: re.Match[str]) -> str:
@@ -98,6 +145,12 @@ def sample(record: Any, options: Options) -> Sample | Rejection:
     """The sample of one object or number."""
     if isinstance(record, list):
         return Rejection(Reason.NO_CHANNELS, "an array within the array; make each sample an object or a number")
+    found = told(record, options)
+    return found if isinstance(found, Rejection) or found.values else _nothing(record, options)
+
+
+def told(record: Any, options: Options) -> Sample | Rejection:
+    """The same, though there be no number in it."""
     leaves: dict[str, Any] = {}
     if isinstance(record, dict):
         _flatten(record, "", options.separator, leaves)
@@ -116,6 +169,50 @@ def sample(record: Any, options: Options) -> Sample | Rejection:
     return Sample(time, numbers(leaves, options), field, None, names)
 
 
+def _sample_of(row: Any, around: dict[str, Any], options: Options) -> Sample | Rejection:
+    """The sample of an object of the root's array; its time and names may stand in the document around it."""
+    if not isinstance(row, dict):
+        return Rejection(Reason.NO_CHANNELS, f"{shown(row)} among the objects of the source's root")
+    leaves: dict[str, Any] = {}
+    _flatten(row, "", options.separator, leaves)
+    whole = {**around, **leaves}
+    names = _take_names(whole, options.fields)
+    try:
+        field, time = _take_time(whole, options)
+    except ValueError as error:
+        return Rejection(Reason.BAD_TIMESTAMP, str(error))
+    values = numbers({name: value for name, value in leaves.items() if name in whole}, options)
+    return Sample(time, values, field, None, names) if values else _nothing(row, options)
+
+
+def _nothing(record: Any, options: Options) -> Rejection:
+    """Why there is no number in an object, and what would make one of what there is."""
+    leaves: dict[str, Any] = {}
+    _flatten(record if isinstance(record, dict) else {CHANNEL: record}, "", options.separator, leaves)
+    texts = [(name, value) for name, value in leaves.items() if isinstance(value, str)]
+    detail = "no finite number in it; text, null and NaN count as absent"
+    if texts:
+        detail += ", such as " + ", ".join(f"{shown(name)}: {shown(value)}" for name, value in texts[:3])
+    advice = next((found for _, value in texts if (found := advice_on(value))), None)
+    lists = list(lists_of(record, options.separator)) if isinstance(record, dict) and options.root is None else []
+    if lists:
+        advice = (
+            f"what is in the array {shown(lists[0])} is left out; root: {printable(lists[0])[:60]} takes objects in it"
+        )
+    elif texts and advice is None:
+        advice = "words says what text stands for"
+    return Rejection(Reason.NO_CHANNELS, detail + (f"; {advice}" if advice else ""))
+
+
+def lists_of(branch: dict[str, Any], separator: str) -> Iterator[str]:
+    """Where arrays of objects are."""
+    for key, value in branch.items():
+        if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+            yield key
+        elif isinstance(value, dict):
+            yield from (key + separator + below for below in lists_of(value, separator))
+
+
 def values_of(record: dict[str, Any], options: Options) -> dict[str, float]:
     """The channels of an object that holds nothing but channels."""
     leaves: dict[str, Any] = {}
@@ -126,7 +223,7 @@ def values_of(record: dict[str, Any], options: Options) -> dict[str, float]:
 def numbers(leaves: dict[str, Any], options: Options) -> dict[str, float]:
     """The leaves that are numbers, or stand for one."""
     found = {name: number for name, value in leaves.items() if (number := as_number(value)) is not None}
-    if options.words or options.units:
+    if options.says:
         said = ((name, as_said(value, options)) for name, value in leaves.items() if name not in found)
         found.update((name, number) for name, number in said if number is not None)
     return found
@@ -154,7 +251,14 @@ def _below(roots: str, leaves: dict[str, Any], options: Options) -> dict[str, An
             return inner if isinstance(inner, Rejection) else {}
         if root in leaves:
             return {CHANNEL: text}
-    return Rejection(Reason.NO_CHANNELS, f"nothing at {shown(roots)} (the source's root)")
+    return Rejection(Reason.NO_CHANNELS, f"nothing at {shown(roots)} (root); the fields are {_names(leaves)}")
+
+
+def leaves_of(document: dict[str, Any], separator: str) -> dict[str, Any]:
+    """What is not an object or array, by its path."""
+    leaves: dict[str, Any] = {}
+    _flatten(document, "", separator, leaves)
+    return leaves
 
 
 def _flatten(branch: dict[str, Any], prefix: str, separator: str, leaves: dict[str, Any]) -> None:
@@ -188,7 +292,8 @@ def _take_time(leaves: dict[str, Any], options: Options) -> tuple[str | None, fl
     try:
         return field, parse_time(value, options.time_unit, options.zone)
     except ValueError as error:
-        raise ValueError(f"{field}: {error}; if another field holds the time, name it in timestamp.field") from None
+        advice = "name the field of the time in timestamp.field, or take the arrival by timestamp: {trust: false}"
+        raise ValueError(f"{field}: {error}; {advice}") from None
 
 
 def _names(leaves: dict[str, Any]) -> str:

@@ -41,6 +41,12 @@ class Options:
     words: Mapping[str, float] = field(default_factory=dict)  # in lower case
     zone: tzinfo = timezone.utc  # of times that tell none
     units: bool = False  # "21.5 °C" is a number
+    decimal_comma: bool = False  # "21,5" is a number
+
+    @property
+    def says(self) -> bool:
+        """Whether text may stand for numbers."""
+        return bool(self.words) or self.units or self.decimal_comma
 
 
 Format = Callable[[bytes, Options], list[Sample | Rejection]]

@@ -3,8 +3,8 @@
     [{"bn": "urn:dev:ow:10e2:", "bt": 1.276e9, "n": "voltage", "u": "V", "v": 120}, {"n": "current", "t": -5, "v": 1.2}]
 
 The base name is the device and the name the channel. A record without a base name whose name is a URN is a device
-with one channel, `value`; any other such name is a channel of the topic's sensor. Records of one device and time are
-one sample. Times below 2**28 are relative to the arrival, and so is no time at all.
+with one channel, `value`; any other such name is a channel of the topic's sensor, no name its `value`. Records of one
+device and time are one sample. Times below 2**28 are relative to the arrival, and so is no time at all.
 """
 
 from __future__ import annotations
@@ -30,13 +30,17 @@ _VERSION = 10
 
 
 def fits(document: Any) -> bool:
-    """Whether a document is a pack of records: a name and a value, and a base name or SenML's labels alone."""
+    """Whether a document is a pack of records: a name and a value, and a base name or SenML's labels alone.
+
+    A unit will do for a name, which is then the topic's: [{"u": "Cel", "v": 21.5}].
+    """
     if not isinstance(document, list) or not document or not all(isinstance(record, dict) for record in document):
         return False
     records = [_labelled(record) for record in document]
-    named = not records[0].keys().isdisjoint(("bn", "n"))
+    first = records[0]
+    named = not first.keys().isdisjoint(("bn", "n")) or isinstance(first.get("u", first.get("bu")), str)
     valued = any(not record.keys().isdisjoint(_VALUES) for record in records)
-    return named and valued and ("bn" in records[0] or all(record.keys() <= _LABELS for record in records))
+    return named and valued and ("bn" in first or all(record.keys() <= _LABELS for record in records))
 
 
 def _labelled(record: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Sparkplug B payloads: the protobuf of the specification, read without a library, and its JSON form.
 
-Only what makes samples is read: names or aliases, times, types, values. Metadata, properties, data sets and templates
-are passed over. Aliases need the birth certificate; ingest/sparkplug.py keeps it. This file alone knows names only.
+Only what makes samples is read: names or aliases, times, types, values. Metadata and properties are passed over. The
+members of a template, and the columns of a data set with one row, are metrics named `metric/member`; a data set with
+more rows is a table, which is refused. Aliases need the birth certificate, which ingest/sparkplug.py keeps; this file
+alone knows names.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from lstm_stream.ingest.formats import json
 from lstm_stream.ingest.formats.sample import Options, Sample
 from lstm_stream.ingest.formats.stamp import read_stamp
 from lstm_stream.ingest.formats.text import as_number, trimmed
+from lstm_stream.ingest.shown import shown
 from lstm_stream.records import Reason, Rejection
 
 _CONTROL = ("Node Control/", "Device Control/")  # in the name of what is no channel
@@ -24,6 +27,7 @@ _TYPES = (
     *("unknown", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float", "double"),
     *("boolean", "string", "datetime", "text", "uuid", "dataset", "bytes", "file", "template"),
 )
+_DEEPEST = 8  # templates within templates
 _TYPE_NUMBERS = {name: number for number, name in enumerate(_TYPES)}
 
 
@@ -37,6 +41,8 @@ class Metric:
     type: int = 0  # 0: not told here
     historical: bool = False
     value: int | float | bool | None = None
+    members: list[Metric] = field(default_factory=list)  # of a template or of a data set's row
+    rows: int = 0  # of a data set that is a table
 
     def number(self, known_type: int = 0) -> float | None:
         """The finite number; None of text, null, times and whatever is more than a number."""
@@ -68,13 +74,24 @@ def decode(payload: bytes, options: Options) -> list[Sample | Rejection]:
 
 def resolved(read: Payload, options: Options) -> list[Sample | Rejection]:
     """The samples of the metrics that have their names."""
-    named = [(metric.name, metric, 0) for metric in read.metrics if metric.name]
-    nameless = len(read.metrics) - len(named)
+    named = [(name, metric, 0) for metric in read.metrics if metric.name for name, metric in whole(metric.name, metric)]
+    nameless = sum(not metric.name for metric in read.metrics)
     result = samples(read, named, options)
     if nameless:
         detail = f"{nameless} metrics have an alias only; their names come with the birth, on topics spBv1.0/..."
         result.append(Rejection(Reason.UNKNOWN_CHANNEL, detail))
     return result
+
+
+def whole(name: str, metric: Metric) -> Iterator[tuple[str, Metric]]:
+    """A metric by its name, or instead of it its members, which share its time unless they have their own."""
+    if not metric.members:
+        yield name, metric
+    for member in metric.members:
+        if member.name:
+            member.time = metric.time if member.time is None else member.time
+            member.historical |= metric.historical
+            yield from whole(f"{name}/{member.name}", member)
 
 
 def samples(payload: Payload, named: list[tuple[str, Metric, int]], options: Options) -> list[Sample | Rejection]:
@@ -98,7 +115,11 @@ def samples(payload: Payload, named: list[tuple[str, Metric, int]], options: Opt
     found = [_sample(time, past[time], options) for time in sorted(past)]
     if current or not past:
         found.append(_sample(max(times, default=payload.time), current, options))
-    return found
+    tables = [name for name, metric, _ in named if metric.rows]
+    if tables:
+        detail = f"{shown(tables[0])} is a data set of several rows, a table; send rows one by one, or metrics"
+        found.append(Rejection(Reason.UNSUPPORTED, detail))
+    return [item for item in found if isinstance(item, Rejection) or item.values or not tables]
 
 
 def _sample(time: int | None, values: dict[str, float], options: Options) -> Sample | Rejection:
@@ -147,6 +168,7 @@ def _metric_of(said: dict[str, Any]) -> Metric:
     kind = said.get("dataType", said.get("datatype", said.get("type", 0)))
     number = kind if isinstance(kind, int) else _TYPE_NUMBERS.get(str(kind).lower(), 0)
     name, value = said.get("name"), said.get("value")
+    members, rows = _members_of(value) if isinstance(value, dict) else ([], 0)
     return Metric(
         name if isinstance(name, str) else None,
         _whole(said.get("alias")),
@@ -154,7 +176,24 @@ def _metric_of(said: dict[str, Any]) -> Metric:
         number,
         said.get("isHistorical", said.get("is_historical")) is True,
         value if isinstance(value, (int, float)) else as_number(value) if number in _NUMERIC else None,
+        members,
+        rows,
     )
+
+
+def _members_of(value: dict[str, Any]) -> tuple[list[Metric], int]:
+    """The members of a template or a data set of one row, or how many rows there are."""
+    metrics, columns, rows = value.get("metrics"), value.get("columns"), value.get("rows")
+    if isinstance(metrics, list):
+        definition = value.get("isDefinition", value.get("is_definition")) is True
+        return ([] if definition else [_metric_of(metric) for metric in metrics if isinstance(metric, dict)]), 0
+    if not isinstance(columns, list) or not isinstance(rows, list):
+        return [], 0
+    if len(rows) != 1:
+        return [], len(rows)
+    row = rows[0].get("elements") if isinstance(rows[0], dict) else rows[0]
+    cells = zip(columns, row, strict=False) if isinstance(row, list) else ()
+    return [_metric_of({"name": column, "value": cell}) for column, cell in cells], 0
 
 
 def _whole(value: Any) -> int | None:
@@ -178,7 +217,7 @@ def _payload(data: bytes) -> Payload:
     return result
 
 
-def _metric(data: bytes) -> Metric:
+def _metric(data: bytes, depth: int = 0) -> Metric:
     metric, null = Metric(), False
     for number, kind, value in _fields(data):
         match number, kind:
@@ -202,9 +241,77 @@ def _metric(data: bytes) -> Metric:
                 metric.value = struct.unpack("<d", value)[0]
             case 14, 0:
                 metric.value = bool(value)
+            case 17, 2:
+                metric.members, metric.rows = _data_set(value)
+            case 18, 2:
+                metric.members = _template(value, depth)
     if null:
-        metric.value = None
+        metric.value, metric.members, metric.rows = None, [], 0
     return metric
+
+
+def _template(data: bytes, depth: int) -> list[Metric]:
+    """The members of an instance of a template; none of its definition, whose values are not measured."""
+    if depth >= _DEEPEST:
+        raise ValueError(f"templates nested more than {_DEEPEST} deep")
+    members: list[Metric] = []
+    for number, kind, value in _fields(data):
+        if (number, kind) == (2, 2):
+            members.append(_metric(value, depth + 1))
+        elif (number, kind) == (5, 0) and value:
+            return []
+    return members
+
+
+def _data_set(data: bytes) -> tuple[list[Metric], int]:
+    """The columns of a data set of one row, or how many rows there are."""
+    columns: list[str] = []
+    types: list[int] = []
+    rows: list[bytes] = []
+    for number, kind, value in _fields(data):
+        match number, kind:
+            case 2, 2:
+                columns.append(value.decode())
+            case 3, 0:
+                types.append(value)
+            case 3, 2:
+                types += _packed(value)
+            case 4, 2:
+                rows.append(value)
+    if len(rows) != 1:
+        return [], len(rows)
+    cells = [_cell(value) for number, kind, value in _fields(rows[0]) if (number, kind) == (1, 2)]
+    of_types = types if len(types) == len(columns) else [0] * len(columns)
+    return [Metric(*cell) for cell in _columns(columns, of_types, cells)], 0
+
+
+def _columns(columns: list[str], types: list[int], cells: list[Any]) -> Iterator[tuple[Any, ...]]:
+    """What Metric takes, of each column."""
+    for name, kind, cell in zip(columns, types, cells, strict=False):
+        yield name, None, None, kind, False, cell
+
+
+def _packed(data: bytes) -> Iterator[int]:
+    at = 0
+    while at < len(data):
+        value, at = _varint(data, at)
+        yield value
+
+
+def _cell(data: bytes) -> int | float | bool | None:
+    """The value of a data set's element."""
+    found: int | float | bool | None = None
+    for number, kind, value in _fields(data):
+        match number, kind:
+            case ((1 | 2), 0):
+                found = value
+            case 3, 5:
+                found = struct.unpack("<f", value)[0]
+            case 4, 1:
+                found = struct.unpack("<d", value)[0]
+            case 5, 0:
+                found = bool(value)
+    return found
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int, Any]]:
@@ -213,8 +320,8 @@ def _fields(data: bytes) -> Iterator[tuple[int, int, Any]]:
     while at < end:
         tag, at = _varint(data, at)
         number, kind = tag >> 3, tag & 7
-        if number == 0:
-            raise ValueError("a field with the number 0")
+        if number == 0 or tag >= 2**32:
+            raise ValueError(f"a field with the number {number}")
         if kind == 0:
             value: Any
             value, at = _varint(data, at)

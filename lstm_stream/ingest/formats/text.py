@@ -12,10 +12,23 @@ _PADDING = b" \t\r\n\0"  # NUL: from C programs that send the terminator too
 _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*", re.ASCII)  # float()'s spaces
 _LONGEST = 100  # characters of a number
 
-# 21.5 °C, 45%, 3 m/s2: a number and one word that begins with neither a digit nor what a time or a list would have.
+# 21.5 °C, 45%, 3 m/s2: a number and one word that begins with neither a digit nor what a time or a list would have, and
+# whose digits are exponents: not 0x1A, not 01A3FF.
 _WITH_UNIT = re.compile(
-    r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*[^\W\d_]\S{0,11}\s*|"
+    r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*[^\W\d_](?:[^\s0-9]|[23](?=[^\w]|\Z)){0,11}\s*|"
     r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))\s*[%‰°€$£\"'][^\s0-9]{0,4}\s*"
+)
+_WITH_COMMA = re.compile(
+    r"\s*([+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+)),([0-9]+)((?:[^0-9.,].*)?)", re.ASCII | re.DOTALL
+)
+_KINDS = (
+    (re.compile(r"\s*<[?!a-zA-Z]"), "it looks like XML; send JSON"),
+    (re.compile(r"\s*0[xX][0-9a-fA-F]+\s*\Z"), "it is a hexadecimal number; send it as a decimal one"),
+    (re.compile(r"\s*[\w. ]+\s*[=:]\s*[+-]?[0-9.]"), "it looks like keys and values; send JSON, or line protocol"),
+    (
+        re.compile(r"\s*[+-]?[0-9.]+\s*[,;]\s*[+-]?[0-9.]"),
+        "it has a comma: send JSON if it is several numbers, and without if it is one",
+    ),
 )
 
 
@@ -43,7 +56,30 @@ def as_said(value: object, options: Options) -> float | None:
     if not isinstance(value, str) or len(value) > _LONGEST:
         return None
     word = options.words.get(value.strip().lower())
-    if word is not None or not options.units:
+    if word is not None:
         return word
-    match = _WITH_UNIT.fullmatch(value)
+    comma = _WITH_COMMA.fullmatch(value) if options.decimal_comma else None
+    if comma:
+        value = comma[1].replace(".", "") + "." + comma[2] + comma[3]
+        number = as_number(value)
+        if number is not None:
+            return number
+    return _of_unit(value) if options.units else None
+
+
+def _of_unit(text: str) -> float | None:
+    match = _WITH_UNIT.fullmatch(text)
     return as_number(match[1] or match[2]) if match else None
+
+
+def advice_on(text: str) -> str | None:
+    """What would make a number of a text that is none; None where it is not clear what it is."""
+    if len(text) > _LONGEST:
+        return "send a short number, or JSON"
+    if _of_unit(text) is not None:
+        return "units: true reads numbers with a unit"
+    comma = _WITH_COMMA.fullmatch(text)
+    if comma and (not comma[3].strip() or _of_unit("0" + comma[3]) is not None):
+        more = " with units: true" if comma[3].strip() else ""
+        return f"decimal_comma: true{more} reads it, if it is one number with a decimal comma"
+    return next((advice for pattern, advice in _KINDS if pattern.match(text)), None)

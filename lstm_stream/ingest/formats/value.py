@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from lstm_stream.ingest.formats.sample import Options, Sample
-from lstm_stream.ingest.formats.text import as_number, as_said, trimmed
+from lstm_stream.ingest.formats.text import advice_on, as_number, as_said, trimmed
 from lstm_stream.ingest.shown import shown
 from lstm_stream.records import Reason, Rejection
 
 CHANNEL = "value"
 _WORDS = {"on": 1.0, "true": 1.0, "off": 0.0, "false": 0.0}
+_ADVICE = "send one, ON, OFF, or JSON, or list what it stands for in the source's words"
+_ABSENT = ("unavailable", "unknown", "none", "null", "nan", "n/a", "-", "--")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _AVAILABILITY = ("online", "offline", "connected", "disconnected")
 
 
@@ -17,7 +20,8 @@ def decode(payload: bytes, options: Options) -> list[Sample | Rejection]:
     try:
         text = trimmed(payload).decode()
     except UnicodeDecodeError:
-        return [Rejection(Reason.MALFORMED, "the payload is not text (UTF-8); send a number or JSON")]
+        kind = "it is UTF-16" if payload.startswith(_UTF_16) else "it is binary, or in another encoding"
+        return [Rejection(Reason.MALFORMED, f"the payload is not text (UTF-8), {kind}; send a number or JSON in UTF-8")]
     if options.time_field is not None and options.time_trusted:
         detail = f"a plain number has no field {shown(options.time_field)}; remove timestamp.field, or send JSON"
         return [Rejection(Reason.BAD_TIMESTAMP, detail)]
@@ -36,4 +40,8 @@ def decode(payload: bytes, options: Options) -> list[Sample | Rejection]:
 def _advice(text: str) -> str:
     if text.lower() in _AVAILABILITY:
         return "; send one, ON, OFF, or JSON; does it tell whether a device is there? List the topic in availability"
-    return "; send one, ON, OFF, or JSON, or list what it stands for in the source's words"
+    if text.lower() in _ABSENT:
+        return "; it says that there is no value"
+    if not text:
+        return "; it is empty, which clears a retained message"
+    return f"; {advice_on(text) or _ADVICE}"
