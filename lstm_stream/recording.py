@@ -23,8 +23,8 @@ from typing import BinaryIO, NamedTuple
 
 from lstm_stream.config import Source
 from lstm_stream.ingest.channels import Channels
-from lstm_stream.ingest.formats.json import USUAL_TIME_FIELDS
 from lstm_stream.ingest.formats.text import as_number
+from lstm_stream.ingest.labels import USUAL_TIME_FIELDS
 from lstm_stream.ingest.names import check_name
 from lstm_stream.ingest.shown import shown
 from lstm_stream.ingest.timestamps import parse_time

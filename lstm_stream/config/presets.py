@@ -15,11 +15,12 @@ _OPEN_CLOSED = {"open": 1.0, "opened": 1.0, "close": 0.0, "closed": 0.0}
 PRESETS: dict[str, dict[str, Any]] = {
     "tasmota": {
         "topic": [
-            *("tele/{sensor#}/SENSOR", "tele/{sensor#}/STATE", "stat/{sensor#}/{channel}"),
-            *("{sensor}/tele/SENSOR", "{sensor}/tele/STATE", "{sensor}/stat/{channel}"),
+            *("tele/{sensor#}/SENSOR", "tele/{sensor#}/STATE", "stat/{sensor#}/STATUS8", "stat/{sensor#}/STATUS10"),
+            *("{sensor}/tele/SENSOR", "{sensor}/tele/STATE", "stat/{sensor#}/{channel}", "{sensor}/stat/{channel}"),
         ],
         "ignore": [
-            *("*stat/*RESULT", "*stat/*STATUS*", "*stat/*LOGGING", "*stat/*UPGRADE"),
+            *("*stat/*RESULT", "*stat/*STATUS", "*stat/*STATUS[0-79]", "*stat/*STATUS1[1-9]"),  # 8 and 10 have sensors
+            *("*stat/*LOGGING", "*stat/*UPGRADE"),
             *("tele/*/RESULT", "tele/*/INFO?", "tele/*/UPTIME", "tele/*/HASS_STATE", "tele/*/LOGGING", "tele/*/WAKEUP"),
         ],
         "availability": ["tele/{sensor#}/LWT", "{sensor}/tele/LWT"],

@@ -13,34 +13,11 @@ from collections.abc import Mapping, Sequence
 from fnmatch import translate
 from functools import lru_cache
 
-from lstm_stream.ingest.formats.json import USUAL_TIME_FIELDS
+from lstm_stream.ingest.labels import is_label
 from lstm_stream.ingest.names import LONGEST_NAME
 
 _REMEMBERED = 4096  # names; payloads of a source repeat theirs
 _ALL = ("*",)
-
-_ANY_CASE = (
-    *USUAL_TIME_FIELDS,
-    *(r"(.*_)?(id|uid|uuid|guid|eui|mac|imei|imsi|iccid)", r"crc(8|16|32)?", "checksum"),
-    *(r"seq", r"seq_?(no|nr|num|number|id)", r".*sequence(_?(no|nr|num|number|counter))?", r"f_?cnt(_?(up|down))?"),
-    *(r"f_?port", r"_?(msg|message|packet)_?(id|no|nr|num|number|cnt|count|counter)"),
-    *("ver", r"(.*_)?(version|type)", "firmware", r"(fw|hw|sw)_?(ver|version)?"),
-    *(
-        r".*time_?stamp",
-        r".*_(ts|at)",
-        r"(gw|rx|server|created|updated)_?ts",
-        r".*unix_?time",
-        r".*epoch",
-        "bt",
-        "bver",
-    ),
-    *(r"last_?(seen|active|update|updated|change|changed|reset|boot|contact|report|reported)",),
-    *(r".*up_?time(_?(s|sec|secs|seconds|ms))?",),
-)
-_CAMEL_CASE = (r".*[a-z0-9](Id|ID|Uid|UID|Uuid|UUID|Eui|EUI|Version|Type)", r".*[a-z](At|Ts)")
-_LABEL = re.compile(
-    rf"(?:.*[./:|])?(?:(?i:{'|'.join(map('(?:{})'.format, _ANY_CASE))})|{'|'.join(_CAMEL_CASE)})", re.DOTALL
-)
 
 
 class Channels:
@@ -64,11 +41,6 @@ class Channels:
         if not name or not name.isprintable():
             return False
         return self.takes(name) and (self._labels or not is_label(name))
-
-
-def is_label(name: str) -> bool:
-    """Whether the last part of a channel's name says that it measures nothing: Body.id, f_cnt, rx.timestamp, uptime."""
-    return _LABEL.fullmatch(name) is not None
 
 
 def _any_of(globs: Sequence[str]) -> re.Pattern[str]:

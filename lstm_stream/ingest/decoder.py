@@ -22,11 +22,11 @@ from functools import lru_cache
 
 from lstm_stream.config import Limits, Source
 from lstm_stream.ingest import presence
-from lstm_stream.ingest.channels import is_label
 from lstm_stream.ingest.formats import FORMATS, decode
 from lstm_stream.ingest.formats.sample import Sample
 from lstm_stream.ingest.formats.value import CHANNEL
 from lstm_stream.ingest.formats.wrapping import WRAPPED, unwrapped
+from lstm_stream.ingest.labels import is_label
 from lstm_stream.ingest.names import check_name
 from lstm_stream.ingest.routes import Routes, Target
 from lstm_stream.ingest.shown import shown
@@ -70,8 +70,8 @@ class Decoder:
 
     def __init__(self, sources: Sequence[Source], limits: Limits, groups: Collection[str] | None = None) -> None:
         self._limits = limits
-        self._find = Routes(sources, limits, groups).find
-        self._remembered = lru_cache(_REMEMBERED)(self._find)
+        self.find = Routes(sources, limits, groups).find  # where a topic's messages go
+        self._remembered = lru_cache(_REMEMBERED)(self.find)
         self.edges = EdgeNodes()
         self._reported: set[type[Exception]] = set()
 
@@ -186,7 +186,7 @@ class Decoder:
 
     def target(self, topic: str) -> Target | Rejection:
         """Where the messages of a topic go, or why nowhere."""
-        return (self._remembered if len(topic) <= _LONGEST_REMEMBERED else self._find)(topic)
+        return (self._remembered if len(topic) <= _LONGEST_REMEMBERED else self.find)(topic)
 
     def _internal(self, error: Exception, message: Message) -> Rejection:
         if type(error) not in self._reported:  # once a type: a flood of such messages must not flood the log

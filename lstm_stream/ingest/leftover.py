@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from lstm_stream.config import Source
-from lstm_stream.ingest.channels import Channels, is_label
+from lstm_stream.ingest.channels import Channels
 from lstm_stream.ingest.decoder import Explanation
 from lstm_stream.ingest.formats import json
 from lstm_stream.ingest.formats.text import advice_on, as_number
 from lstm_stream.ingest.formats.wrapping import WRAPPED
+from lstm_stream.ingest.labels import is_label
 from lstm_stream.ingest.shown import printable, shown
 from lstm_stream.records import Rejection
 

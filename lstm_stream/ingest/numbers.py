@@ -108,7 +108,7 @@ def two_digits(data: U1, at: int, end: int) -> int:
 
 @part
 def read_iso(data: U1, at: int, end: int) -> tuple[float, int]:
-    """Unix seconds of a time like 2026-01-31T12:00:00.250Z that begins at `at`, from 1970 on, and where it ends.
+    """Unix seconds of a time like 2026-01-31T12:00:00.250Z that begins at `at`, from 1972 on, and where it ends.
 
     0: none that is sure. The zone is Z, +hh:mm, -hh:mm or none; a fraction has six digits at most.
     """
@@ -120,7 +120,7 @@ def read_iso(data: U1, at: int, end: int) -> tuple[float, int]:
         two_digits(data, at + 17, end),
     )
     year = century * 100 + years
-    if min(century, years, month, day, hour, minute, second) < 0 or year < 1970 or year > 2099:
+    if min(century, years, month, day, hour, minute, second) < 0 or year < 1972 or year > 2099:
         return 0.0, 0
     if data[at + 4] != 45 or data[at + 7] != 45 or data[at + 13] != 58 or data[at + 16] != 58:
         return 0.0, 0

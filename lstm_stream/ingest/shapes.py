@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.ingest.formats import DESCRIBING
-from lstm_stream.ingest.formats.json import USUAL_TIME_FIELDS
 from lstm_stream.ingest.formats.sample import Options
+from lstm_stream.ingest.labels import USUAL_TIME_FIELDS
 from lstm_stream.ingest.numbers import AUTO, ISO, MS, NS, US, S
 
 TEXT, IGNORED, TIME = -1, -2, -3

@@ -26,6 +26,7 @@ from lstm_stream.ingest.shown import shown
 
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _FROM_1900, _FROM_1990, _UNTIL_2100 = -2_208_988_800, 631_152_000, 4_102_444_800
+_YEAR = 366 * 86_400.0  # s
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LONGEST = 64  # characters of a time that is text
 
@@ -54,6 +55,14 @@ def parse_time(value: object, unit: str = "auto", zone: tzinfo = timezone.utc) -
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{shown(value)} is not a time; write ISO 8601 text or a number since 1970")
     return _epoch(value, unit)
+
+
+def device_time(value: object, unit: str = "auto", zone: tzinfo = timezone.utc) -> float:
+    """The same of a live device's clock: text of 1970 says that it is not set. Raises ValueError."""
+    time = parse_time(value, unit, zone)
+    if 0 <= time < _YEAR and isinstance(value, str) and unit in ("auto", "iso"):
+        raise ValueError(f"{shown(value)} is of 1970, so the device's clock is not set")
+    return time
 
 
 def _number(text: str) -> int | float | None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from lstm_stream.config import Limits, Source
 from lstm_stream.ingest.decoder import Decoder
 from lstm_stream.ingest.formats import FORMATS
-from lstm_stream.ingest.formats.json import USUAL_TIME_FIELDS
+from lstm_stream.ingest.labels import USUAL_TIME_FIELDS
 from lstm_stream.records import Message, Reading, Reason, Rejection
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("cases/*/message.json"))

@@ -26,17 +26,10 @@ import orjson
 from lstm_stream.ingest.formats.sample import NO_NAMES, Options, Sample
 from lstm_stream.ingest.formats.text import advice_on, as_number, as_said, trimmed
 from lstm_stream.ingest.formats.value import CHANNEL
+from lstm_stream.ingest.labels import USUAL_TIME_FIELDS
 from lstm_stream.ingest.shown import printable, shown
-from lstm_stream.ingest.timestamps import parse_time
+from lstm_stream.ingest.timestamps import device_time
 from lstm_stream.records import Reason, Rejection
-
-USUAL_TIME_FIELDS = (
-    *("timestamp", "@timestamp", "_timestamp", "time_stamp", "ts", "time", "_time", "datetime", "date_time"),
-    *("event_time", "eventtime", "sample_time", "sampletime"),
-    *("unixtime", "unix_time", "epoch", "tst", "measured_at", "sampled_at", "recorded_at", "received_at"),
-    *("last_seen", "date"),
-)
-"""Keys taken for the time, in this order and in any case."""
 
 _RANK = {name: rank for rank, name in enumerate(USUAL_TIME_FIELDS)}
 
@@ -84,7 +77,7 @@ def _rows(document: dict[str, Any], options: Options) -> list[Any] | None:
     """The array of objects at the source's root; None where there is none."""
     for root in (options.root or "").split("|"):
         found: Any = document
-        for key in root.split(options.separator):
+        for key in [root] if root in document else root.split(options.separator):
             found = found.get(key) if isinstance(found, dict) else None
         if isinstance(found, list) and any(isinstance(row, dict) for row in found):
             return found
@@ -290,10 +283,15 @@ def _take_time(leaves: dict[str, Any], options: Options) -> tuple[str | None, fl
         return None, None
     field, value = values[0]
     try:
-        return field, parse_time(value, options.time_unit, options.zone)
+        return field, device_time(value, options.time_unit, options.zone)
     except ValueError as error:
         advice = "name the field of the time in timestamp.field, or take the arrival by timestamp: {trust: false}"
         raise ValueError(f"{field}: {error}; {advice}") from None
+
+
+def time_in(record: dict[str, Any]) -> Any:
+    """What an object has under a usual name of the time; None where there is none."""
+    return next((value for name, value in record.items() if name.lower() in _RANK and value is not None), None)
 
 
 def _names(leaves: dict[str, Any]) -> str:

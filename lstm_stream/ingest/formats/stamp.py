@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lstm_stream.ingest.formats.sample import Options
-from lstm_stream.ingest.timestamps import parse_time
+from lstm_stream.ingest.timestamps import device_time
 from lstm_stream.records import Reason, Rejection
 
 
@@ -21,6 +21,6 @@ def read_stamp(value: object, place: str, options: Options, unit: str | None = N
     if value is None or not options.time_trusted:
         return Stamp()
     try:
-        return Stamp(parse_time(value, unit or options.time_unit, options.zone), place)
+        return Stamp(device_time(value, unit or options.time_unit, options.zone), place)
     except ValueError as error:
         return Rejection(Reason.BAD_TIMESTAMP, f"{place}: {error}")
