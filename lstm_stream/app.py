@@ -49,6 +49,7 @@ from lstm_stream.reporting import Reporter, cpu_seconds
 from lstm_stream.reporting import Stats as Stats
 from lstm_stream.service import Observer, Service
 from lstm_stream.vault import Vault, save_every
+from lstm_stream.warming import keep_for_ever as keep_for_ever
 from lstm_stream.warming import warm_kernels as warm_kernels
 
 log = logging.getLogger(__name__)

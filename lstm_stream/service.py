@@ -30,6 +30,7 @@ from lstm_stream.journal.journal import RETRY, Journal
 from lstm_stream.line import Decoder, Inbox, Session
 from lstm_stream.line import Observer as Observer
 from lstm_stream.line import Turn as Turn
+from lstm_stream.pace import Pace
 from lstm_stream.records import (
     Adoption,
     Chunk,
@@ -85,7 +86,7 @@ class Service:
         self._journal = journal
         self._saving = Saving(fleet, journal, saver, self._saved) if saver is not None else None
         self._save_every = save_every
-        self._batch = batch
+        self._pace = Pace(batch)
         self._observers = observers
         self._monotonic = monotonic
         self._held = held
@@ -124,18 +125,18 @@ class Service:
 
     def configure(self, save_every: float, batch: int) -> None:
         """Save and take so much from now on."""
-        self._save_every, self._batch = save_every, batch
+        self._save_every, self._pace.most = save_every, batch
 
     def run(self) -> None:
         """Until `stop`; then stop the intake, finish what was taken, and save."""
         self._listen_from(math.inf)
         while not self._stopping.is_set():
-            self._turn(self._inbox.take(self._batch, IDLE))
+            self._turn(self._inbox.take(self._pace.limit, IDLE))
             self._answer()
             self._upkeep()
         log.info("stopping: no more messages are taken, what is here is finished")
         self._session.stop_intake()
-        while messages := self._inbox.take(self._batch, 0.0):
+        while messages := self._inbox.take(self._pace.limit, 0.0):
             self._turn(messages)
         self._answer()
         if not self._journal.repeats:  # else it goes on waiting, over the restart
@@ -185,8 +186,10 @@ class Service:
             self._release(self._due_by())
             return
         self._journal.note(Messages(messages))
-        self._finish(self._pass(Turn(messages), decode=self._decode, detect=self._detect))
+        turn = Turn(messages)
+        self._finish(self._pass(turn, decode=self._decode, detect=self._detect))
         self._session.acknowledge(messages)
+        self._pace.took(turn.size, self._monotonic() - self.turned_at)
 
     def _release(self, now: float) -> None:
         """Score what the decoder held back for more of it to come and that is due by a time."""

@@ -34,7 +34,8 @@ ALLOWED = {
     "store": "records journal",
     "line": "detect records",
     "saving": "detect records journal",
-    "service": "line saving detect records journal",
+    "pace": "",
+    "service": "line pace saving detect records journal",
     "reporting": "service detect outputs records",  # an observer: what the service did, as metrics
     "changes": "config",  # what of it can change while running
     "reload": "changes config",

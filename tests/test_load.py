@@ -119,6 +119,7 @@ RESULT = Result(
     histogram=[1] * (len(BINS) - 1),
     connections=1,
     pings=0,
+    pauses=[[50.0, 40.0], [30.0, 20.0]],
     complaints=[],
 )
 
@@ -129,6 +130,7 @@ def test_a_run_that_did_not_score_everything_says_so() -> None:
     lossy = replace(RESULT, messages=900, rejected={"duplicate": 60}, dropped=40)
     assert lossy.lost == 40
     assert "NOT EVERY MESSAGE WAS SCORED: dropped 40, rejected {'duplicate': 60}" in report.line(lossy)
+    assert "50 ms (40 of CPU) while the fleet was new, then 30 (20)" in report.line(RESULT)
     assert "7 first messages" in report.line(replace(RESULT, first_missing=7))
 
 

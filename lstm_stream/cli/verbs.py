@@ -68,7 +68,7 @@ def _run(args: argparse.Namespace, config: Config) -> int:
     with ExitStack() as while_it_lives:
         try:
             while_it_lives.enter_context(writable_cache(os.environ))
-            from lstm_stream.app import build, warm_kernels
+            from lstm_stream.app import build, keep_for_ever, warm_kernels
 
             warm_kernels()
             systemd = Notifier()
@@ -76,6 +76,7 @@ def _run(args: argparse.Namespace, config: Config) -> int:
             while_it_lives.enter_context(stop_on_signals(systemd.stopping, app.stop))
             while_it_lives.enter_context(reload_on_signal(systemd.reloading, app.reload))
             app.open()
+            keep_for_ever()
             systemd.ready()
         except Exception as error:
             log.critical("could not start: %s", _reason(error), exc_info=log.isEnabledFor(logging.DEBUG))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -95,19 +95,35 @@ class Directory:
             self.rosters.append(self._roster_of[key])
         return self._roster_of[key]
 
-    def bind(self, rows: Rows, first: int, which: NDArray[np.intp]) -> tuple[list[Piece], list[int]]:
-        """The rows `which` by where their sensors live, and those that must go the way of readings."""
+    def bind(
+        self, rows: Rows, first: int, which: NDArray[np.intp], others: Set[str] | None = None
+    ) -> tuple[list[Piece], list[int]]:
+        """The rows `which` by where their sensors live, and those that must go the way of readings.
+
+        Without `others` no sensor is entered; else those that nothing but these rows tells of, the `others`, may be.
+        """
         key = (rows.group, rows.channels, id(rows.names))
         _, binding = self._bindings.setdefault(key, (rows.names, Binding()))  # kept with its names, whose id is the key
         pieces: list[Piece] = []
         left = self._look_up(binding, rows, first, which, pieces)
         if len(left):
-            for number in np.unique(rows.number[left]).tolist():
-                member = self.find(rows.group, rows.names[number])
+            numbers, earliest = np.unique(rows.number[left], return_index=True)
+            fit = self._fit(rows, left[earliest], others)
+            for number, new in zip(numbers.tolist(), fit.tolist(), strict=True):
+                sensor = rows.names[number]
+                member = self.find(rows.group, sensor)
+                if member is None and new and others is not None and sensor not in others:
+                    member = self.enter(self.roster((rows.group, rows.channels)), sensor)
                 if member is not None and member.roster.channels.issuperset(rows.channels):
                     binding.set(number, member.roster, member.slot)
             left = self._look_up(binding, rows, first, left, pieces)
         return pieces, left.tolist()
+
+    def _fit(self, rows: Rows, which: NDArray[np.intp], others: Set[str] | None) -> NDArray[np.bool_]:
+        """Which of these rows, the first of their sensors, would make a new sensor as a reading does."""
+        if others is None or len(self) + len(which) + len(others) > self._most:
+            return np.zeros(len(which), np.bool_)
+        return np.isfinite(rows.time[which]) & ~np.isnan(rows.values[which]).any(axis=1)
 
     def _look_up(
         self, binding: Binding, rows: Rows, first: int, which: NDArray[np.intp], pieces: list[Piece]

@@ -115,8 +115,10 @@ class Fleet:
         call = _Call()
         queue = list(zip(range(len(readings)) if at is None else at, range(len(readings)), readings, strict=True))
         first = len(readings)
+        alone = len(rows) == 1 and len(rows[0].channels) <= self._limits.channels
+        others = {reading.sensor for reading in readings} if alone else None
         for some in rows:
-            pieces, loose = self._directory.bind(some, first, np.arange(len(some)))
+            pieces, loose = self._directory.bind(some, first, np.arange(len(some)), others)
             call.pieces += pieces
             queue += [(int(some.at[k]), first + k, some.reading(k)) for k in loose]
             first += len(some)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import groupby
 
 import orjson
@@ -26,6 +26,7 @@ from lstm_stream.records import Chunk, Decoded, Message, Presence, Reading, Reje
 
 _log = logging.getLogger(__name__)
 
+_FIRST = 16  # messages read at once while nothing is known
 _MARGIN = 0.25  # s between a message's arrival and its being taken, at most, while the inbox is empty
 
 
@@ -59,7 +60,7 @@ class Assembly:
 
     def _read_by(self, sources: Sequence[Source], decoder: Decoder, limits: Limits) -> None:
         self._decoder = decoder
-        self._fast = Fast(sources, limits, decoder.target)
+        self._fast = Fast(sources, limits, decoder.find)
         self._counted = {id(source): Channels(source.counters, ()) for source in sources if source.counters}
         self._plain = not self._counted and not any(source.join or source.resample for source in sources)
         self._sources = sources  # keeps the ids above alive
@@ -70,9 +71,9 @@ class Assembly:
         count = 0
         for together, some in groupby(items, lambda item: isinstance(item, Chunk)):
             if together:
-                chunk = joined([item for item in some if isinstance(item, Chunk)])
-                self._decode_chunk(chunk, count, result)
-                count += len(chunk)
+                for chunk in self._pieces(joined([item for item in some if isinstance(item, Chunk)])):
+                    self._decode_chunk(chunk, count, result)
+                    count += len(chunk)
                 continue
             for message in some:
                 assert isinstance(message, Message)
@@ -81,6 +82,14 @@ class Assembly:
         result.rows = self._fast.rows()
         result.presences, self._presences = self._presences, []
         return result
+
+    def _pieces(self, chunk: Chunk) -> Iterator[Chunk]:
+        """All of it, as soon as something is known: what the first messages teach makes those after them cheap."""
+        start, size = 0, _FIRST
+        while start + size < len(chunk) and not self._fast.knows:
+            yield chunk.only(slice(start, start + size))
+            start, size = start + size, 4 * size
+        yield chunk.only(slice(start, None)) if start else chunk
 
     def _decode_chunk(self, chunk: Chunk, first: int, result: Decoded) -> None:
         """A chunk whose first message is number `first` of the batch: rows as far as possible, else readings."""

@@ -42,8 +42,12 @@ _TRIES = 8  # messages that a topic has to show what its messages look like, bey
 _MOST_SHAPES = 4096
 _LONGEST_TOPIC = 256  # bytes
 _TOPICS_A_SENSOR = 4  # that are remembered, on average
+_MOST_TOPICS = 2**24
+_STRANGE = 65_536  # topics that have no usual shape
 
+U1 = NDArray[np.uint8]
 I4 = NDArray[np.int32]
+_NONE = np.zeros(0, np.intp)
 
 
 class _Part(NamedTuple):
@@ -61,15 +65,15 @@ class Fast:
     """Reads what it can, and learns. Not thread-safe."""
 
     def __init__(self, sources: Sequence[Source], limits: Limits, find: Callable[[str], Target | Rejection]) -> None:
-        """`find` is the decoder's, which remembers topics."""
+        """`find` is where the messages of a topic go."""
         self._limits = limits
         self._find = find
         self._eligible = {id(source) for source in sources if _is_eligible(source)}
         self._sources = sources  # keeps the ids above alive
-        self._index = TopicIndex(_TOPICS_A_SENSOR * limits.sensors)
+        self._index = TopicIndex(min(_TOPICS_A_SENSOR * limits.sensors, _MOST_TOPICS))
         self._names: list[str] = []  # of the sensors, by the topic's number
-        self._tries: list[int] = []  # left
-        self._shape_of = np.full(64, -1, np.int32)  # by the topic's number
+        self._tries = np.zeros(64, np.int8)  # left, by the topic's number
+        self._shape_of = np.full(64, -1, np.int32)  # likewise
         self._shapes: list[Shape] = []
         self._numbers: dict[Shape, int] = {}
         self._table = table([])
@@ -77,7 +81,13 @@ class Fast:
         self._parts: list[_Part] = []
         self._new: dict[str, int] = {}  # topics that got their number since the last rows()
         self._usual: dict[int, int] = {}  # the number of the shape learned last, by the id of the source
+        self._strange: set[str] = set()  # topics that nothing is usual of
         self._full = False
+
+    @property
+    def knows(self) -> bool:
+        """Whether it can read anything yet."""
+        return bool(self._shapes)
 
     def read(self, chunk: Chunk, first: int) -> tuple[I4, NDArray[np.intp]]:
         """Read a chunk whose first message is number `first` of the batch, until rows() is called.
@@ -86,10 +96,11 @@ class Fast:
         """
         data = np.frombuffer(chunk.data, np.uint8)
         number = self._index.find(data, chunk.table)
-        new = np.flatnonzero(number < 0).tolist() if self._usual else []
-        new = [k for k in new if self._guess(chunk, k, number)]
+        unknown = np.flatnonzero(number < 0) if self._usual else _NONE
+        new = self._guess(data, chunk, unknown, number) if len(unknown) else _NONE
         part = self._scan(data, chunk, number, self._shape_of, first)
-        self._confirm(part, new)
+        if len(new):
+            self._confirm(part, new)
         self._parts.append(part)
         return number, np.flatnonzero(part.shape < 0)
 
@@ -121,31 +132,52 @@ class Fast:
 
     # --- topics that are new
 
-    def _guess(self, chunk: Chunk, k: int, number: I4) -> bool:
-        """Try the usual shape of its source on message k, of a topic that is not known."""
-        start, length = chunk.table[k, :2].tolist()
-        try:
-            topic = chunk.data[start : start + length].decode()
-        except UnicodeDecodeError:
-            return False
-        if topic in self._new:
-            number[k] = self._new[topic]
-            return True
-        target = self._find(topic)
-        if isinstance(target, Rejection) or not _all_alike(target) or target.sensor is None:
-            return False
-        shape = self._usual.get(id(target.route.source), -1)
-        number[k] = self._enter(topic, target.sensor) if shape >= 0 else -1
-        if number[k] >= 0:
-            self._shape_of[number[k]] = shape
-        return bool(number[k] >= 0)
+    def _guess(self, data: U1, chunk: Chunk, unknown: NDArray[np.intp], number: I4) -> NDArray[np.intp]:
+        """Number the topics of these messages that are like others of their source, and give them its usual shape.
 
-    def _confirm(self, part: _Part, new: list[int]) -> None:
+        Returns which messages got a number so.
+        """
+        guessed, fresh, names, shapes = list[int](), list[int](), list[str](), list[int]()
+        first, room = len(self._names), self._index.room
+        places = [column.tolist() for column in chunk.table[unknown, :2].T]  # a list a row would be work for gc
+        for k, start, length in zip(unknown.tolist(), *places, strict=True):
+            topic = _text(chunk.data[start : start + length])
+            if topic not in self._new:
+                usual = self._usual_of(topic) if length <= _LONGEST_TOPIC and len(names) < room else None
+                if usual is None:
+                    continue
+                self._new[topic] = first + len(names)
+                fresh.append(k)
+                names.append(usual[0])
+                shapes.append(usual[1])
+            number[k] = self._new[topic]
+            guessed.append(k)
+        if fresh:
+            self._enter(data, chunk.table[fresh], names, shapes)
+        return np.array(guessed, np.intp)
+
+    def _usual_of(self, topic: str) -> tuple[str, int] | None:
+        """The sensor and the usual shape of a topic that is new; None where nothing is usual."""
+        if topic in self._strange:
+            return None
+        target = self._find(topic)
+        if not isinstance(target, Rejection) and target.sensor is not None and _all_alike(target):
+            shape = self._usual.get(id(target.route.source))
+            if shape is not None:
+                return target.sensor, shape
+        if len(self._strange) < _STRANGE:
+            self._strange.add(topic)
+        return None
+
+    def _confirm(self, part: _Part, new: NDArray[np.intp]) -> None:
         """Take back what was read of new topics that are not like those that their shape is of."""
-        for k in new:
-            shape = part.shape[k]
-            if shape < 0 or np.isnan(part.values[k, : len(self._shapes[shape].channels)]).any():
-                part.shape[k] = self._shape_of[part.number[k]] = -1
+        shapes = part.shape[new]
+        for shape in np.unique(shapes).tolist():
+            some = new[shapes == shape]
+            if shape >= 0:
+                values = part.values[some, : len(self._shapes[shape].channels)]
+                some = some[np.isnan(values).any(axis=1)]
+            part.shape[some] = self._shape_of[part.number[some]] = -1
 
     # --- learning
 
@@ -159,7 +191,7 @@ class Fast:
         if number < 0:
             number = self._new.get(message.topic, -1)
         if number < 0:
-            number = self._enter(message.topic, reading.sensor)
+            number = self._enter_one(message.topic, reading.sensor)
         if number < 0 or not self._tries[number]:
             return
         self._tries[number] -= 1
@@ -173,23 +205,34 @@ class Fast:
         if shape is not None and shape != known and self._register(shape) and self._reads(shape, message, reading):
             self._shape_of[number] = self._numbers[shape]
             if _all_alike(target):
+                if id(seen.settings) not in self._usual:
+                    self._strange.clear()
                 self._usual[id(seen.settings)] = self._numbers[shape]
 
-    def _enter(self, topic: str, sensor: str) -> int:
+    def _enter_one(self, topic: str, sensor: str) -> int:
         """A number for a topic; -1 where it gets none."""
         text = topic.encode()
-        number = self._index.add(text) if len(text) <= _LONGEST_TOPIC else -1
-        if number < 0:
-            if not self._full and len(text) <= _LONGEST_TOPIC:
+        if len(text) > _LONGEST_TOPIC:
+            return -1
+        if not self._index.room:
+            if not self._full:
                 self._full = True
                 _log.warning("%d topics are remembered; messages of further ones cost more CPU", len(self._index))
             return -1
-        self._new[topic] = number
-        self._names.append(sensor)
-        self._tries.append(_TRIES)
-        if number >= len(self._shape_of):
-            self._shape_of = np.concatenate((self._shape_of, np.full(len(self._shape_of), -1, np.int32)))
-        return number
+        self._new[topic] = len(self._names)
+        self._enter(np.frombuffer(text, np.uint8), np.array([[0, len(text)]], np.int32), [sensor], [-1])
+        return self._new[topic]
+
+    def _enter(self, data: U1, rows: I4, sensors: list[str], shapes: list[int]) -> None:
+        """Number topics that are in these rows (M, ..)."""
+        first = self._index.add(data, rows)
+        self._names += sensors
+        stop = len(self._names)
+        if stop > len(self._shape_of):
+            more = max(stop, 2 * len(self._shape_of)) - len(self._shape_of)
+            self._shape_of = np.concatenate((self._shape_of, np.full(more, -1, np.int32)))
+            self._tries = np.concatenate((self._tries, np.zeros(more, np.int8)))
+        self._shape_of[first:stop], self._tries[first:stop] = shapes, _TRIES
 
     def _register(self, shape: Shape) -> bool:
         """Give a shape a number."""
@@ -258,6 +301,14 @@ def _shape(target: Target, message: Message, seen: Explanation, reading: Reading
     if isinstance(document, (int, float)) and not isinstance(document, bool):
         return plain(reading.group, next(iter(reading.values)), strict=True)
     return None
+
+
+def _text(topic: bytes) -> str:
+    """A topic; what is none becomes something that no source takes."""
+    try:
+        return topic.decode()
+    except UnicodeDecodeError:
+        return ""
 
 
 def _document(payload: bytes) -> Any:

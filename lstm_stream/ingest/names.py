@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from lstm_stream.config import Part, template_parts
 from lstm_stream.ingest.shown import shown
@@ -28,7 +29,7 @@ class Template:
         """The template written as `text`; ValueError says what would be right."""
         return cls(template_parts(text))
 
-    @property
+    @cached_property
     def fields(self) -> tuple[str, ...]:
         """The fields of the payload that it may use."""
         names = (name for part in self.parts for name in part.names)
@@ -36,7 +37,7 @@ class Template:
 
     def render(self, levels: Mapping[str, str], fields: Mapping[str, str]) -> str:
         """The name; ValueError says what it lacks."""
-        return "".join(part.text or _chosen(part, levels, fields) for part in self.parts)
+        return "".join([part.text or _chosen(part, levels, fields) for part in self.parts])
 
 
 def _chosen(part: Part, levels: Mapping[str, str], fields: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lstm_stream.app import build
+from lstm_stream.app import build, keep_for_ever
 from lstm_stream.config import Config
 from lstm_stream.records import Adoption
 from lstm_stream.service import Turn
@@ -51,18 +51,25 @@ class Daemon:
         self._scored = self._events = self._turns = 0
         self._seconds: Counter[str] = Counter()  # by stage
         self._latencies = Latencies()
+        self._ended = self._used = 0.0  # at the end of the turn before: monotonic s, CPU of the worker in s
+        self._waiting = False  # messages, then
+        self._longest = self._busiest = 0.0
         self._app = build(Config.model_validate(task.config), observers=[self])
 
     def run(self) -> None:
         """For ever."""
         logging.basicConfig(level=logging.WARNING, format="the daemon: %(message)s")
         self._app.open()
+        keep_for_ever()
         threading.Thread(target=self._tell, daemon=True).start()
         self._app.run()
 
     def snapshot(self) -> Snapshot:
-        """What it has done."""
+        """What it has done. `pause` is the longest time, s, that a turn has taken since the last snapshot, with all
+        that the line did before it while messages waited; and the most CPU time.
+        """
         stats = asdict(self._app.stats())
+        longest, self._longest, busiest, self._busiest = self._longest, 0.0, self._busiest, 0.0
         return {
             "messages": self._scored,
             "events": self._events,
@@ -73,6 +80,7 @@ class Daemon:
             "threads": stats["cpu_seconds"],
             "stages": dict(self._seconds),
             "histogram": self._latencies.counts.tolist(),
+            "pause": [longest, busiest],
         }
 
     def on_turn(self, turn: Turn) -> None:
@@ -81,6 +89,10 @@ class Daemon:
             self._scored += len(batch.samples)
             if self._task.latency:
                 self._latencies.add(batch.samples.time)
+        now, used, line = time.monotonic(), time.thread_time(), self._app._service
+        self._longest = max(self._longest, now - (self._ended if self._waiting else line.turned_at))
+        self._busiest = max(self._busiest, used - self._used)
+        self._ended, self._used, self._waiting = now, used, len(self._app._inbox) > 0
         self._turns += 1
         self._events += len(turn.outcome.events)
         self._seconds.update(turn.seconds)

@@ -84,6 +84,7 @@ class Result:
     histogram: list[int]
     connections: int  # that the consumer, or else the sender, has made
     pings: int  # that it has sent over a raw socket
+    pauses: list[list[float]]  # of the line, the longest, while the fleet was new and afterwards: ms, and ms of CPU
     complaints: list[str]  # the first lines of its log
 
     @property
@@ -172,6 +173,7 @@ def measure(kind: str, plan: Plan, packets: Packets) -> Result:
     result = _result(kind, before, after, told, silent)
     result.complaints = complaints
     result.new_sensor, result.first_missing = fresh, missing
+    result.pauses = [[1e3 * s for s in mark.told["pause"]] for mark in (then, after) if "pause" in mark.told]
     return result
 
 
@@ -228,6 +230,7 @@ def _result(kind: str, before: Mark, after: Mark, told: dict[str, Any], silent: 
         histogram=histogram,
         connections=told["connections"],
         pings=told["pings"],
+        pauses=[],
         complaints=[],
     )
 

@@ -62,6 +62,10 @@ def _notes(r: Result) -> list[str]:
         notes.append(f"it connected {r.connections} times")
     if r.retrains:
         notes.append("retraining meanwhile: " + ", ".join(f"{count} {what}" for what, count in r.retrains.items()))
+    if r.pauses:
+        (new, new_cpu), (later, later_cpu) = r.pauses
+        told = f"{new:.0f} ms ({new_cpu:.0f} of CPU) while the fleet was new, then {later:.0f} ({later_cpu:.0f})"
+        notes.append(f"longest pause of the line: {told}")
     if r.events:
         notes.append(f"{r.events} alarms opened or closed")
     if r.late > 5:
