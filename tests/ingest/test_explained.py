@@ -34,6 +34,24 @@ def test_what_is_told(source: dict[str, Any], topic: str, payload: str, said: st
     assert said in to_text(explain(_config(**source), topic, payload.encode(), NOW))
 
 
+def test_what_was_left_out_is_told_with_its_reason() -> None:
+    payload = {"id": 7, "t": 1.5, "h": "40 %", "n": None, "s": [{"x": 1}], "out": 2, "time": NOW}
+    seen = explain(_config(topic="{sensor}", exclude=("out",)), "m", json.dumps(payload).encode(), NOW)
+    assert [reading.values for reading in seen.readings] == [{"t": 1.5}]
+    told = json.loads(to_json(seen))["left_out"]
+    reasons = {"id": "by its name", "h": "units: true", "n": "null", "s": "root: s", "out": "exclude"}
+    assert told.keys() == reasons.keys()
+    assert all(reason in told[name] for name, reason in reasons.items())
+    assert "left out  h: '40 %' is no number; units: true reads numbers with a unit" in to_text(seen)
+
+
+@pytest.mark.parametrize(
+    "payload", [b'{"t": 1}', b"5", b"m,host=h v=1", b"\x1f\x8b", b'[{"name": "t", "value": 1}]', b"{"]
+)
+def test_nothing_was_left_out(payload: bytes) -> None:
+    assert explain(_config(topic="{sensor}"), "m", payload, NOW).left_out == {}
+
+
 def test_json_names_the_sensors_of_a_message_with_several() -> None:
     told = json.loads(to_json(explain(_config(topic="{sensor}"), "gw", GATEWAY.encode(), NOW)))
     assert [reading["sensor"] for reading in told["readings"]] == ["A", "B"]

@@ -34,6 +34,8 @@ _METRIC = {
     "boolean_value": (14, _F.TYPE_BOOL),
     "string_value": (15, _F.TYPE_STRING),
     "bytes_value": (16, _F.TYPE_BYTES),
+    "dataset_value": (17, _F.TYPE_BYTES),  # messages, which are bytes on the wire
+    "template_value": (18, _F.TYPE_BYTES),
 }
 
 
@@ -294,6 +296,43 @@ def test_history_and_repeated_metrics_are_samples_of_their_own_times_oldest_firs
     )
     times = [(reading.time * 1000 - base, reading.values) for reading in seen.readings]
     assert times == [(0, {"a": 1.0}), (1000, {"a": 2.0}), (2000, {"a": 3.0, "b": 9.0})]
+
+
+def test_members_of_a_template_are_metrics_whose_types_the_birth_knows() -> None:
+    def template(**rpm: Any) -> bytes:
+        inner = encoded({"name": "temp", "datatype": 9, "float_value": 61.5})
+        return encoded({"name": "rpm", **rpm}, {"name": "winding", "datatype": 19, "template_value": inner})
+
+    plant = _Plant()
+    motor = {"name": "motor", "alias": 4, "datatype": 19}
+    born = plant.send("NBIRTH", {**motor, "template_value": template(datatype=2, int_value=900)})
+    assert _values(born) == [{"motor/rpm": 900.0, "motor/winding/temp": 61.5}]
+    data = plant.send("NDATA", {"alias": 4, "template_value": template(int_value=2**16 - 5)}, seq=1)
+    assert _values(data) == [{"motor/rpm": -5.0, "motor/winding/temp": 61.5}]
+    gone = plant.send("NDATA", {"alias": 4, "is_null": True, "template_value": template(int_value=1)}, seq=2)
+    assert _reasons(gone) == [Reason.NO_CHANNELS]
+
+
+def test_definitions_of_templates_have_no_values_and_templates_end_somewhere() -> None:
+    definition = encoded({"name": "rpm", "datatype": 2, "int_value": 1}) + b"\x28\x01"
+    seen = _Plant().send("NBIRTH", *_BIRTH, {"name": "_types_/Motor", "datatype": 19, "template_value": definition})
+    assert _values(seen) == [{"Temp": 20.5, "Level": -4}]
+    nested = b""
+    for _ in range(12):
+        nested = encoded({"name": "a", "datatype": 19, "template_value": nested})
+    assert _reasons(_Plant().send("NBIRTH", {"name": "b", "template_value": nested})) == [Reason.MALFORMED]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_columns_of_a_data_set_with_one_row_are_metrics(packed: bool) -> None:
+    types = b"\x1a\x02\x02\x09" if packed else b"\x18\x02\x18\x09"  # Int16, Float
+    row = b"\x22\x0d\x0a\x04\x08\xfb\xff\x03\x0a\x05\x1d\x00\x00\xc0\x3f"  # 2**16 - 5, 1.5
+    table = b"\x08\x02\x12\x01a\x12\x01b" + types
+    one = {"name": "one", "datatype": 16, "dataset_value": table + row}
+    two = {"name": "two", "datatype": 16, "dataset_value": table + row + row}
+    seen = _Plant().send("NBIRTH", one, two)
+    assert (_values(seen), _reasons(seen)) == ([{"one/a": -5.0, "one/b": 1.5}], [Reason.UNSUPPORTED])
+    assert "'two' is a data set of several rows" in seen.rejections[0].detail
 
 
 def test_a_message_without_metrics_says_so() -> None:

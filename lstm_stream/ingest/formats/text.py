@@ -27,7 +27,7 @@ _KINDS = (
     (re.compile(r"\s*[\w. ]+\s*[=:]\s*[+-]?[0-9.]"), "it looks like keys and values; send JSON, or line protocol"),
     (
         re.compile(r"\s*[+-]?[0-9.]+\s*[,;]\s*[+-]?[0-9.]"),
-        "it has a comma: send JSON if it is several numbers, and without if it is one",
+        "it looks like several numbers, for which send JSON; if it is one, send it without commas",
     ),
 )
 
