@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_stream.ingest import numbers
 from lstm_stream.ingest.numbers import ISO, epoch, read_iso, read_number
 from lstm_stream.ingest.shapes import IGNORED, JSON_NUMBER, OBJECT, TEXT, TIME
-from lstm_stream.jit import inline, kernel, part
+from lstm_stream.jit import inline, kernel_of, part
 
 U1 = NDArray[np.uint8]
 I4 = NDArray[np.int32]
@@ -184,7 +185,7 @@ def read_object(data: U1, at: int, end: int, shape: int, shapes: I4, keys: I4, t
     return fits, time
 
 
-@kernel
+@kernel_of(numbers)
 def scan(
     data: U1,
     rows: I4,

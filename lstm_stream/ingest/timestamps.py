@@ -94,13 +94,13 @@ def _iso(text: str, unit: str, zone: tzinfo) -> float:
     match = _ISO.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None:
         raise ValueError(f"{shown(text)} is not a time; write it like 2026-01-31T12:00:00Z, or a number since 1970")
-    its = match.groupdict(default="0")
-    date = ("year", "month", "day") if match["year"] else ("its_year", "its_month", "its_day")
-    year, month, day, hour, minute, second = (int(its[name]) for name in (*date, "hour", "minute", "second"))
-    fraction = its["fraction"]
+    date = match.group("year", "month", "day") if match["year"] else match.group("its_year", "its_month", "its_day")
+    year, month, day = map(int, date)
+    hour, minute, second = (int(part or 0) for part in match.group("hour", "minute", "second"))
+    fraction, sign = match["fraction"] or "0", match["sign"] or ""
     try:
         moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
-        offset = _offset(its["sign"], int(its["ahead"]), int(its["minutes_ahead"]))
+        offset = _offset(sign, int(match["ahead"] or 0), int(match["minutes_ahead"] or 0))
         if match["zone"] is None and zone is not timezone.utc:
             offset = _offset_in(zone, moment)
     except (ValueError, OverflowError) as error:

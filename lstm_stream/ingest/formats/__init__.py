@@ -54,6 +54,7 @@ _PARSERS: dict[str, Callable[[bytes, int], Any]] = {"json": json.parse, "cbor": 
 _OF_OBJECTS = {"telegraf": telegraf, "thingsboard": thingsboard, "sparkplug": sparkplug, "shelly": shelly}
 _OF_NESTED = {"opcua": opcua, "tags": tags}
 _OF_ARRAYS = {"senml": senml, "thingsboard": thingsboard, "tags": tags}
+_NESTING = frozenset((dict, list))
 _OPENING, _QUOTE, _XML = b"{[", 0x22, 0x3C
 _FLOATS = {(0xF9, 3): "cbor", (0xFA, 5): "cbor", (0xFB, 9): "cbor", (0xCA, 5): "msgpack", (0xCB, 9): "msgpack"}
 
@@ -68,8 +69,8 @@ def decode(payload: bytes, options: Options) -> tuple[str, list[Sample | Rejecti
         return encoding, [document]
     described = options.root is not None or options.time_field is not None  # by the source, so no need to recognise it
     shape = "json" if described else _shape(document)
-    if shape == "json" and not described:
-        options = replace(options, root=root) if (root := envelopes.root_of(document)) else options
+    if shape == "json" and not described and _is_nested(document) and (root := envelopes.root_of(document)):
+        options = replace(options, root=root)
     if shape == encoding:
         return encoding, json.from_document(document, options)
     name = shape if encoding == "json" else encoding if shape == "json" else f"{shape} ({encoding})"
@@ -126,8 +127,14 @@ def _shape_of_object(document: dict[str, Any]) -> str:
         if type(first) is list and thingsboard.fits(document):
             return "thingsboard"
         break
-    nested = any(type(value) is dict or type(value) is list for value in document.values())
-    return next((name for name, kind in _OF_NESTED.items() if kind.fits(document)), "json") if nested else "json"
+    if _is_nested(document):
+        return next((name for name, kind in _OF_NESTED.items() if kind.fits(document)), "json")
+    return "json"
+
+
+def _is_nested(document: Any) -> bool:
+    """Whether it is an object that holds others, or arrays: what the fast path never reads."""
+    return type(document) is dict and not _NESTING.isdisjoint(map(type, document.values()))
 
 
 def _sparkplug(document: Any, options: Options) -> list[Sample | Rejection]:

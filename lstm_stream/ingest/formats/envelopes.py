@@ -23,34 +23,32 @@ _UPLINK = frozenset(
 _SHADOW = frozenset(("state", "metadata", "version", "timestamp", "clientToken"))
 
 
-def root_of(document: Any) -> str | None:
+def root_of(document: dict[str, Any]) -> str | None:
     """The root, as sources have it, of what is known; None of any other document.
 
     Known are uplinks of The Things Stack (and Network 2) and ChirpStack, AWS shadows, groups of Neuron, what Tasmota
     answers when asked for its sensors; and one array of objects that have a time each, all different, beside which no
     number might be measured.
     """
-    if not isinstance(document, dict) or not any(isinstance(value, (dict, list)) for value in document.values()):
-        return None
     keys = document.keys()
-    if {"end_device_ids", "uplink_message"} <= keys:
+    if "uplink_message" in keys and "end_device_ids" in keys:
         return _TTN
-    if not keys.isdisjoint(("deviceInfo", "devEUI")) and (keys <= _UPLINK or not keys.isdisjoint(_DECODED)):
+    if ("deviceInfo" in keys or "devEUI" in keys) and (keys <= _UPLINK or not keys.isdisjoint(_DECODED)):
         return "|".join(_DECODED)
-    if keys <= _SHADOW and isinstance(document.get("state"), dict) and "reported" in document["state"]:
+    if "state" in keys and keys <= _SHADOW and isinstance(document["state"], dict) and "reported" in document["state"]:
         return "state.reported"
-    if keys == {"StatusSNS"}:
+    if "StatusSNS" in keys and len(keys) == 1:
         return "StatusSNS"
-    if {"app_id", "dev_id", "payload_fields"} <= keys:
+    if "payload_fields" in keys and {"app_id", "dev_id"} <= keys:
         return "payload_fields"
-    if {"node", "group", "values"} <= keys and isinstance(document["values"], dict):
+    if "values" in keys and {"node", "group"} <= keys and isinstance(document["values"], dict):
         return "values"
     return _window(document)
 
 
 def _window(document: dict[str, Any]) -> str | None:
     """The key of the only array of samples in an object."""
-    arrays = [key for key, value in document.items() if isinstance(value, list) and any(map(_is_object, value))]
+    arrays = [key for key, value in document.items() if type(value) is list and any(map(_is_object, value))]
     if len(arrays) != 1 or not arrays[0].isidentifier():  # a root has its own separators
         return None
     times = [json.time_in(row) if _is_object(row) else None for row in document[arrays[0]]]

@@ -22,7 +22,7 @@ _NAMES = ("PublisherId", "WriterGroupName", "DataSetWriterName", "DataSetWriterI
 
 def fits(document: Any) -> bool:
     """Whether a JSON document is a network message or a single data set message."""
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or ("Payload" not in document and "MessageType" not in document):
         return False
     if str(document.get("MessageType")).startswith("ua-") and "MessageId" in document:
         return True

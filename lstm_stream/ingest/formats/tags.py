@@ -27,6 +27,8 @@ _QUALITIES = ("q", "qc", "quality", "Quality", "StatusCode", "statusCode")
 _ERRORS = ("error", "errorCode", "err")
 _ABOUT = ("type", "Type", "dataType", "datatype", "status", "Status", "address", "id", "Id", "ID", "index", "UaType")
 _KNOWN = frozenset((*_VALUES, *_TIMES, *_QUALITIES, *_ERRORS, *_ABOUT))  # keys that may hold numbers
+_DATING = frozenset((*_TIMES, *_QUALITIES))
+_TELLING = frozenset((*_VALUES, *_ERRORS))
 _BAD = 0x80000000  # the severity of OPC UA's status codes from here on
 
 
@@ -42,7 +44,9 @@ def fits(document: Any) -> bool:
     """Whether a JSON document is tags without doubt, or an object that holds some."""
     if isinstance(document, list):
         return _are_rows(document, _NAMES)
-    return isinstance(document, dict) and any(map(_holds, document.values()))
+    return isinstance(document, dict) and any(
+        _holds(value) for value in document.values() if type(value) is dict or type(value) is list
+    )
 
 
 def _holds(value: Any) -> bool:
@@ -56,7 +60,7 @@ def _are_rows(rows: Any, names: tuple[str, ...]) -> bool:
 def _is_row(row: Any, names: tuple[str, ...]) -> bool:
     if not isinstance(row, dict) or not isinstance(_first(row, names), str):
         return False
-    return _is_told(row) and not row.keys().isdisjoint((*_VALUES, *_ERRORS))
+    return _is_told(row) and not _TELLING.isdisjoint(row)
 
 
 def _is_told(item: dict[str, Any]) -> bool:
@@ -66,7 +70,7 @@ def _is_told(item: dict[str, Any]) -> bool:
 
 def is_dated(item: Any) -> bool:
     """Whether it is one value with its time or quality: {"value": 21.5, "timestamp": 1700000000000}."""
-    if not isinstance(item, dict) or not 2 <= len(item) <= 8 or item.keys().isdisjoint((*_TIMES, *_QUALITIES)):
+    if not isinstance(item, dict) or not 2 <= len(item) <= 8 or _DATING.isdisjoint(item):
         return False
     value = _first(item, ("value", "Value"))
     return value is not None and not isinstance(value, (dict, list)) and _is_told(item)
