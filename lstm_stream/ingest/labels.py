@@ -19,7 +19,7 @@ _ANY_CASE = (
     *USUAL_TIME_FIELDS,
     *(r"(.*_)?(id|uid|uuid|guid|eui|mac|imei|imsi|iccid)", r"crc(8|16|32)?", "checksum"),
     *(r"seq", r"seq_?(no|nr|num|number|id)", r".*sequence(_?(no|nr|num|number|counter))?", r"f_?cnt(_?(up|down))?"),
-    *(r"f_?port", r"_?(msg|message|packet)_?(id|no|nr|num|number|cnt|count|counter)"),
+    *(r"(f_?|.*_)?port", r"_?(msg|message|packet)_?(id|no|nr|num|number|cnt|count|counter)"),
     *("ver", r"(.*_)?(version|type)", "firmware", r"(fw|hw|sw)_?(ver|version)?"),
     *(
         r".*time_?stamp",

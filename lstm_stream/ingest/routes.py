@@ -80,6 +80,8 @@ class Routes:
         patterns, more = ", ".join(every[:5]), ", ..." if len(every) > 5 else ""
         if topic.startswith("/") and len(topic) > 1 and not isinstance(self.find(topic[1:]), Rejection):
             return f"{shown(topic)} begins with an empty level, which a source takes as topic: /... or {{name#}}"
+        if "/$" in topic:
+            return f"{shown(topic)} has a level that begins with $, which names no sensor; topic may hold it as it is"
         kept = "a kept session holds subscriptions of earlier configurations until one start with clean_session: true"
         return f"{shown(topic)} matches no source; the sources take {patterns}{more} ({kept})"
 

@@ -37,6 +37,7 @@ _RANK = {name: rank for rank, name in enumerate(USUAL_TIME_FIELDS)}
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
 _STRINGS = re.compile(_STRING.encode(), re.DOTALL)
 _NOT_FINITE = re.compile(rf"(?P<string>{_STRING})|[+-]?\b(?:nan|inf|infinity)\b", re.DOTALL | re.IGNORECASE)
+_OF_DAY = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?")  # a time without its date
 _PYTHON = re.compile(r"[\[{\s]*'")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -282,6 +283,8 @@ def _take_time(leaves: dict[str, Any], options: Options) -> tuple[str | None, fl
     if not values or not options.time_trusted:
         return None, None
     field, value = values[0]
+    if len(values) > 1 and isinstance(value, str) and _OF_DAY.fullmatch(value) and values[-1][0].lower() == "date":
+        value = f"{values[-1][1]} {value}"
     try:
         return field, device_time(value, options.time_unit, options.zone)
     except ValueError as error:
