@@ -79,7 +79,8 @@ class Readings(Sequence[Reading | None]):
     def __getitem__(self, rows: int | slice) -> Reading | list[Reading | None] | None:
         if isinstance(rows, slice):
             return list(self._made(rows))
-        return next(self._made(slice(rows, rows + 1 or None)))
+        row = range(len(self))[rows]
+        return next(self._made(slice(row, row + 1)))
 
     def _made(self, rows: slice) -> Iterator[Reading | None]:
         s = self._series

@@ -120,6 +120,13 @@ def test_fast_sensors_have_faults_as_long_in_samples() -> None:
     assert lengths[0] == pytest.approx(lengths[1], abs=1)
 
 
+def test_readings_made_when_asked_for_are_a_list_to_whoever_reads_them() -> None:
+    readings = fleets.stream(Fleets(1, 0.1, (1,)).simulations(False)[0].series[0]).readings
+    assert list(readings) == readings[:]
+    assert len(readings[:]) == len(readings) > 20
+    assert (readings[-1], readings[3]) == (readings[:][-1], readings[:][3])
+
+
 def test_seeds_are_shared_out_among_processes() -> None:
     parts = Fleets(24, 21, tuple(range(5))).parts(2)
     assert [part.seeds for part in parts] == [(0, 1, 2), (3, 4)]
