@@ -8,12 +8,14 @@ import logging
 import time
 
 import numpy as np
+from prometheus_client import CollectorRegistry
 
 from lstm_stream.config import Group, Limits, Retraining
 from lstm_stream.desk.watch import record
 from lstm_stream.detect.fleet import Fleet
 from lstm_stream.detect.trainer import Trainer
 from lstm_stream.ingest.warming import warm
+from lstm_stream.outputs.histogram import BatchHistogram
 from lstm_stream.outputs.recorder import Recorder
 from lstm_stream.records import Reading
 
@@ -43,6 +45,7 @@ def warm_kernels() -> None:
         for decoded in warm():
             record(Recorder(1), fleet.process(decoded.readings, decoded.at, decoded.rows))
         fleet.silences(time_of[-1] + 1e6)
+    BatchHistogram("warm", "", (1.0,), CollectorRegistry()).observe(np.zeros(1))
     trainer.close()
     seconds = time.perf_counter() - began
     if seconds > 5.0:

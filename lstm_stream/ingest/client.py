@@ -23,6 +23,7 @@ from lstm_stream.ingest.reader import Admits, Deliver, Tap, works
 _log = logging.getLogger(__name__)
 _paho_log = _log.getChild("paho")
 
+_APART = 0.001  # s between two reads that find little
 _QUEUED = 10_000  # publishes that wait for the broker to come back
 
 
@@ -136,7 +137,7 @@ class Client(paho.Client):
         self.fell_silent = False
         if self._deliver is not None:
             v5 = self._broker.protocol == "5"
-            self._tap = Tap(connection, v5, self._deliver, self._clock, self._admits, self._longest)
+            self._tap = Tap(connection, v5, self._deliver, self._clock, self._admits, self._longest, _APART)
             self._pinged = time.monotonic()
         return connection if self._tap is None else self._tap
 

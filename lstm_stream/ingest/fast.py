@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -76,6 +75,7 @@ class Fast:
         self._shape_of = np.full(64, -1, np.int32)  # likewise
         self._shapes: list[Shape] = []
         self._numbers: dict[Shape, int] = {}
+        self._layouts: dict[tuple[str, tuple[str, ...]], list[int]] = {}  # the numbers of shapes by group and channels
         self._table = table([])
         self._width = 1
         self._parts: list[_Part] = []
@@ -123,12 +123,11 @@ class Fast:
         time, values = _joined([part.time for part in parts]), _joined([_widened(part.values, width) for part in parts])
         arrival, timed = _joined([part.arrival for part in parts]), self._table.timed[shape]
         whole = Rows("", (), self._names, number, _joined(places), time, values, arrival, timed)
-        layouts: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-        for k in np.flatnonzero(np.bincount(shape + 1)[1:]).tolist():
-            layouts.setdefault((self._shapes[k].group, self._shapes[k].channels), []).append(k)
-        if len(layouts) == 1 and (shape >= 0).all():
-            return [_of(whole, *layout) for layout in layouts]
-        return [_of(whole.only(np.isin(shape, shapes)), *layout) for layout, shapes in layouts.items()]
+        if len(self._layouts) == 1 and (shape >= 0).all():
+            return [_of(whole, *layout) for layout in self._layouts]
+        here = set(np.unique(shape).tolist())
+        layouts = {layout: [k for k in shapes if k in here] for layout, shapes in self._layouts.items()}
+        return [_of(whole.only(np.isin(shape, shapes)), *layout) for layout, shapes in layouts.items() if shapes]
 
     # --- topics that are new
 
@@ -241,6 +240,7 @@ class Fast:
                 return False
             self._numbers[shape] = len(self._shapes)
             self._shapes.append(shape)
+            self._layouts.setdefault((shape.group, shape.channels), []).append(self._numbers[shape])
             self._table = table(self._shapes)
             self._width = max(self._width, len(shape.channels))
         return True
@@ -328,11 +328,11 @@ def _channel(target: Target, key: str) -> str | None:
 
 
 def _of(rows: Rows, group: str, channels: tuple[str, ...]) -> Rows:
-    """The rows, of these channels; the columns beyond them are empty."""
-    values = rows.values
-    if values.shape[1] > len(channels):
-        values = np.ascontiguousarray(values[:, : len(channels)])
-    return replace(rows, group=group, channels=channels, values=values)
+    """The rows, which become those of these channels; the columns beyond them are empty."""
+    rows.group, rows.channels = group, channels
+    if rows.values.shape[1] > len(channels):
+        rows.values = np.ascontiguousarray(rows.values[:, : len(channels)])
+    return rows
 
 
 def _widened(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:

@@ -13,7 +13,8 @@ Rules:
    is beyond `longest` ends the connection, as paho would collect it in memory.
 5. Acknowledgements and pings go out between two packets of paho's, never within one.
 6. While `admits()` says no, nothing is read: TCP then holds the broker back. Pings go out all the same.
-7. A PUBLISH beyond `longest` is not collected in memory either: it is delivered with a payload of zeros, one byte
+7. Reads that find little come no sooner than `apart` s after one another: a read costs as much as a hundred messages.
+8. A PUBLISH beyond `longest` is not collected in memory either: it is delivered with a payload of zeros, one byte
    longer than allowed, for the decoder to reject, and its bytes are thrown away as they come.
 """
 
@@ -39,6 +40,7 @@ BUFFER = 2**18  # bytes
 _ROWS = 8192  # of a chunk
 _APART = np.arange(_ROWS) * APART
 _AROUND = 2**17  # bytes of a PUBLISH beside its payload: above any topic
+_MUCH = 2**14  # bytes in one read after which more may be there at once
 _RECORDS = 256  # of TLS, read in one call; brokers make one of each message
 
 Deliver = Callable[[Chunk], None]
@@ -61,10 +63,13 @@ class Tap:
         clock: Callable[[], float] = time.time,
         admits: Admits = lambda: True,
         longest: int = 2**28,
+        apart: float = 0.0,
     ) -> None:
         self.heard = time.monotonic()
         self.is_held = False
         self._admits = admits
+        self._apart = apart
+        self._found = _MUCH  # bytes, by the latest read
         self._longest = longest  # payload that is delivered as it is
         self._skipping = 0  # bytes of a packet under way that nobody wants
         self._socket = connection
@@ -159,9 +164,12 @@ class Tap:
 
     def _fill(self) -> bool:
         """Read once. False: the broker has hung up. Raises BlockingIOError or ssl's like where nothing is there."""
+        if self._found < _MUCH and (early := self.heard + self._apart - time.monotonic()) > 0:
+            time.sleep(early)
         self._buffer[: self._stop - self._start] = self._buffer[self._start : self._stop]
         self._start, self._stop = 0, self._stop - self._start
-        received = self._socket.recv_into(self._buffer[self._stop :])
+        held = self._stop
+        received = self._socket.recv_into(self._buffer[held:])
         self._stop += received
         if self._secure:
             for _ in range(_RECORDS):
@@ -172,6 +180,7 @@ class Tap:
                 self._stop += more
                 if not more:
                     break
+        self._found = self._stop - held
         return bool(received)
 
     def _siphon(self) -> None:

@@ -14,6 +14,31 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from lstm_stream.jit import kernel, uniform
+
+
+@kernel
+def count_in(values: NDArray[np.float64], bounds: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
+    """Count values (M,) by the first of the bounds (B,) that is not below each, in counts (B + 1,).
+
+    Returns the sum of the finite ones; NaN is left out.
+    """
+    total = 0.0
+    for value in values:
+        if value != value:
+            continue
+        low, high = 0, len(bounds)
+        while low < high:
+            middle = (low + high) // 2
+            if bounds[middle] < value:
+                low = middle + 1
+            else:
+                high = middle
+        counts[low] += 1
+        if abs(value) != np.inf:
+            total += value
+    return total
+
 
 class BatchHistogram(Collector):
     """Cumulative buckets over `bounds` (ascending, finite, not negative; +Inf is added).
@@ -33,12 +58,8 @@ class BatchHistogram(Collector):
 
     def observe(self, values: NDArray[np.float64]) -> None:
         """Add values (M,). NaN is left out; an infinity counts but cannot spoil the sum."""
-        values = values[~np.isnan(values)]
-        counts = np.bincount(np.searchsorted(self._bounds, values, side="left"), minlength=len(self._counts))
-        total = float(np.sum(values, where=np.isfinite(values)))
         with self._lock:
-            self._counts += counts
-            self._sum += total
+            self._sum += count_in(uniform(values), self._bounds, self._counts)
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """The family, for the registry."""

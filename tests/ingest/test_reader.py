@@ -100,6 +100,30 @@ _TOLD = [
 ]
 
 
+@pytest.mark.parametrize(("payload", "pauses"), [(b"1", 4), (b"1" * 20_000, 0)])
+def test_reads_that_find_little_do_not_follow_each_other_at_once(
+    payload: bytes, pauses: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, slept = 0.0, list[float]()
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        slept.append(seconds)
+
+    monkeypatch.setattr("lstm_stream.ingest.reader.time.monotonic", lambda: now)
+    monkeypatch.setattr("lstm_stream.ingest.reader.time.sleep", sleep)
+    wire = Wire([CONNACK, *[publish(payload)] * 4])
+    tap = tap_on(wire, apart=0.001)
+    assert len(read(tap, wire)) == 5
+    assert slept == pytest.approx([0.001] * max(pauses, 1)), "after the CONNACK at least, which is little"
+    now += 1.0
+    wire.script.append(publish(b"2"))
+    before = len(slept)
+    read(tap, wire)
+    assert len(slept) == before, "what comes alone is read at once"
+
+
 @pytest.mark.parametrize("kind", [Wire, SecureWire])
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 50, 1000])
 def test_everybody_gets_his_packets_in_order(kind: type[Wire], step: int) -> None:

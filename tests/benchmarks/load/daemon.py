@@ -51,7 +51,8 @@ class Daemon:
         self._scored = self._events = self._turns = 0
         self._seconds: Counter[str] = Counter()  # by stage
         self._latencies = Latencies()
-        self._ended = self._used = 0.0  # at the end of the turn before: monotonic s, CPU of the worker in s
+        self._ended = 0.0  # at the end of the turn before: monotonic s, and CPU of this thread, s
+        self._used = 0.0
         self._waiting = False  # messages, then
         self._longest = self._busiest = 0.0
         self._app = build(Config.model_validate(task.config), observers=[self])
@@ -62,6 +63,7 @@ class Daemon:
         self._app.open()
         keep_for_ever()
         threading.Thread(target=self._tell, daemon=True).start()
+        self._used = time.thread_time()
         self._app.run()
 
     def snapshot(self) -> Snapshot:
