@@ -168,7 +168,7 @@ def test_label_columns_are_channels_unless_excluded(load: Callable[..., Recordin
 def test_the_configuration_can_name_the_time(load: Callable[..., Recording]) -> None:
     content = "timestamp,when,a\n5,1767571200,1\n"
     (row,) = load(content, timestamp={"field": "when"}).rows
-    assert reading(row) == Reading("pump", "default", MIDNIGHT, {"timestamp": 5.0, "a": 1.0})
+    assert reading(row) == Reading("pump", "default", MIDNIGHT, {"a": 1.0})
     (row,) = load("t,time\n1,1767571200000\n", timestamp={"unit": "s"}).rows
     assert rejection(row).reason is Reason.BAD_TIMESTAMP
 
