@@ -104,6 +104,7 @@ def _route(source: Source, limits: Limits, groups: Groups) -> Route:
         stamp.tzinfo,
         source.units,
         source.decimal_comma,
+        limits.payload_bytes,
     )
     availability = tuple(map(Pattern.parse, source.availability))
     ignored = Channels(source.ignore, ())

@@ -91,7 +91,7 @@ class EdgeNodes:
 
     def decode(self, address: Address, payload: bytes, options: Options) -> list[Sample | Rejection]:
         """The samples in a message, and what is wrong with it or was lost before it. Never raises."""
-        read = sparkplug.parse(payload, options.depth)
+        read = sparkplug.unpacked(payload, options)
         if isinstance(read, Rejection):
             return [read]
         if address.is_death:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import math
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -333,6 +336,23 @@ def test_columns_of_a_data_set_with_one_row_are_metrics(packed: bool) -> None:
     seen = _Plant().send("NBIRTH", one, two)
     assert (_values(seen), _reasons(seen)) == ([{"one/a": -5.0, "one/b": 1.5}], [Reason.UNSUPPORTED])
     assert "'two' is a data set of several rows" in seen.rejections[0].detail
+
+
+@pytest.mark.parametrize("pack", [zlib.compress, gzip.compress])
+def test_what_is_packed_in_a_payload_is_read(pack: Callable[[bytes], bytes]) -> None:
+    plant = _Plant()
+    plant.send("NBIRTH", *_BIRTH)
+    inner = encoded({"alias": 1, "float_value": 21.5}, timestamp=1_700_000_009_000, seq=1)
+
+    def sent(body: bytes) -> Explanation:
+        data = encoded({"name": "algorithm", "string_value": "x"}, uuid="SPBV1.0_COMPRESSED", body=body)
+        return plant.decoder.explain(Message("spBv1.0/g/NDATA/n", data, 1_790_000_000.0))
+
+    assert _values(sent(pack(inner))) == [{"Temp": 21.5}]
+    assert _reasons(plant.send("NDATA", {"alias": 1, "float_value": 1.0}, seq=2)) == []
+    assert _reasons(sent(pack(inner)[:-6])) == [Reason.MALFORMED]
+    assert _reasons(sent(b"no")) == [Reason.MALFORMED]
+    assert _reasons(sent(pack(bytes(10_000_000)))) == [Reason.TOO_LARGE]
 
 
 def test_a_message_without_metrics_says_so() -> None:

@@ -42,6 +42,7 @@ class Options:
     zone: tzinfo = timezone.utc  # of times that tell none
     units: bool = False  # "21.5 °C" is a number
     decimal_comma: bool = False  # "21,5" is a number
+    longest: int = 262_144  # bytes of what is wrapped
 
     @property
     def says(self) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lstm_stream.ingest.formats import json
+from lstm_stream.ingest.formats import json, wrapping
 from lstm_stream.ingest.formats.sample import Options, Sample
 from lstm_stream.ingest.formats.stamp import read_stamp
 from lstm_stream.ingest.formats.text import as_number, trimmed
@@ -27,6 +27,7 @@ _TYPES = (
     *("unknown", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float", "double"),
     *("boolean", "string", "datetime", "text", "uuid", "dataset", "bytes", "file", "template"),
 )
+_PACKED = b"SPBV1.0_COMPRESSED"  # as uuid
 _DEEPEST = 8  # templates within templates
 _TYPE_NUMBERS = {name: number for number, name in enumerate(_TYPES)}
 
@@ -64,12 +65,22 @@ class Payload:
     time: int | None = None  # ms since 1970
     seq: int | None = None
     metrics: list[Metric] = field(default_factory=list)
+    packed: bytes | None = None  # instead of all that, as Tahu compresses payloads
 
 
 def decode(payload: bytes, options: Options) -> list[Sample | Rejection]:
     """The samples of a payload in which every metric has its name."""
-    read = parse(payload, options.depth)
+    read = unpacked(payload, options)
     return [read] if isinstance(read, Rejection) else resolved(read, options)
+
+
+def unpacked(payload: bytes, options: Options) -> Payload | Rejection:
+    """What a payload says, or the one that is packed in it."""
+    read = parse(payload, options.depth)
+    if isinstance(read, Rejection) or read.packed is None:
+        return read
+    inner = wrapping.inflated(read.packed, options.longest)
+    return inner if isinstance(inner, Rejection) else parse(inner.payload, options.depth)
 
 
 def resolved(read: Payload, options: Options) -> list[Sample | Rejection]:
@@ -206,7 +217,7 @@ def _whole(value: Any) -> int | None:
 
 
 def _payload(data: bytes) -> Payload:
-    result = Payload()
+    result, uuid, body = Payload(), b"", b""
     for number, kind, value in _fields(data):
         if (number, kind) == (1, 0):
             result.time = int(value)
@@ -214,6 +225,11 @@ def _payload(data: bytes) -> Payload:
             result.metrics.append(_metric(value))
         elif (number, kind) == (3, 0):
             result.seq = int(value)
+        elif (number, kind) == (4, 2):
+            uuid = value
+        elif (number, kind) == (5, 2):
+            body = value
+    result.packed = body if uuid == _PACKED else None
     return result
 
 

@@ -30,6 +30,18 @@ def unwrapped(payload: bytes, limit: int) -> Inner | Rejection:
     return inner
 
 
+def inflated(payload: bytes, limit: int) -> Inner | Rejection:
+    """What is compressed by zlib or gzip, once; never more than `limit` bytes."""
+    reader = zlib.decompressobj(wbits=47)
+    try:
+        whole = reader.decompress(payload, limit + 1)
+    except zlib.error as error:
+        return Rejection(Reason.MALFORMED, f"not compressed by zlib or gzip: {error}")
+    if len(whole) > limit:
+        return _too_large(limit)
+    return Inner(whole, "zlib") if reader.eof else Rejection(Reason.MALFORMED, "what is compressed is cut off")
+
+
 def _gunzipped(payload: bytes, limit: int) -> Inner | Rejection:
     whole, rest = b"", payload
     while rest.startswith(_GZIP):  # members may follow each other
