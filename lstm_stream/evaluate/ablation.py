@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm_stream.config import Group
 from lstm_stream.evaluate import faults, nab, scorer, skab
@@ -23,6 +24,9 @@ from lstm_stream.evaluate.watch import Stream, Watched, watch
 from lstm_stream.replay import Advance
 
 NAN = float("nan")
+RULES = {"nab": "default", "nab_onsets": "onset_optimised"}  # of the benchmark's measures
+
+Lost = dict[str, NDArray[np.float64]]  # points that each stream lost, by measure
 
 
 class Measures(NamedTuple):
@@ -70,6 +74,7 @@ class Row:
     part: Part
     measures: Measures
     difference: Measures  # from the whole detector
+    error: Measures  # the difference's standard error, as the streams vary; NaN where it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +118,8 @@ def evaluate(data: Data, group: Group, jobs: int = 1) -> Report:
             (of.faulty if job.faulty else of.quiet).add(done)
         else:
             of.watched |= {one.name: one for one in done}
-    whole = _measures(data, results[None])
-    rows = []
-    for part in parts():
-        measures = _measures(data, results[part.name])
-        rows.append(Row(part, measures, Measures(*np.subtract(measures, whole).tolist())))
+    whole, lost = _measures(data, results[None])
+    rows = [_row(part, *_measures(data, results[part.name]), whole, lost) for part in parts()]
     return Report(whole, rows, data)
 
 
@@ -144,18 +146,26 @@ def _work(job: Job, advance: Advance | None) -> list[Watched] | faults.Tally:
         return faults.measure(faults.Job(job.fleets, "", job.faulty, job.group), advance)
 
 
-def _measures(data: Data, of: Results) -> Measures:
-    standard = scorer.PROFILES[0]
+def _measures(data: Data, of: Results) -> tuple[Measures, Lost]:
+    standard, lost = scorer.PROFILES[0], {}
     result = Measures(found=100 * of.faulty.over().recall, quiet=of.quiet.rate.per_week)
     if data.files:
         watched = [of.watched[file.name] for file in data.files]
         report = nab.evaluate(data.files, watched, len(data.files))
-        onsets = report.score("onset_optimised", standard)
-        result = result._replace(nab=report.score("default", standard), nab_onsets=onsets)
+        result = result._replace(**{name: report.score(rule, standard) for name, rule in RULES.items()})
+        for name, rule in RULES.items():
+            lost[name] = np.array([one.lost for one in report.results[rule][standard.name]])
     if data.runs:
         counted = skab.evaluate(data.runs, [of.watched[run.name] for run in data.runs]).default
         result = result._replace(skab=counted.f1, skab_false=100 * counted.false_rate)
-    return result
+    return result, lost
+
+
+def _row(part: Part, measures: Measures, lost: Lost, whole: Measures, lost_by_whole: Lost) -> Row:
+    """The whole detector and the one without the part saw the same streams: how their differences vary is the error."""
+    more = {name: lost[name] - lost_by_whole[name] for name in lost}
+    error = {name: float(np.sqrt(len(by)) * np.std(by, ddof=1)) for name, by in more.items() if len(by) > 1}
+    return Row(part, measures, Measures(*np.subtract(measures, whole).tolist()), Measures(**error))
 
 
 def to_dict(report: Report) -> dict[str, Any]:
@@ -167,7 +177,11 @@ def to_dict(report: Report) -> dict[str, Any]:
         "sensor_weeks": report.data.fleets.days / 7 * report.data.fleets.sensors * len(report.data.fleets.seeds),
         "whole": report.whole._asdict(),
         "without": {
-            row.part.name: {"measures": row.measures._asdict(), "difference": row.difference._asdict()}
+            row.part.name: {
+                "measures": row.measures._asdict(),
+                "difference": row.difference._asdict(),
+                "error": row.error._asdict(),
+            }
             for row in report.rows
         },
     }

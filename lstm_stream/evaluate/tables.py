@@ -187,17 +187,24 @@ def reliability_table(report: faults.Report) -> list[str]:
 
 
 def ablation_text(report: ablation.Report) -> str:
-    """The whole detector, then what is gained or lost without each part."""
+    """The whole detector, then what is gained or lost without each part.
+
+    Behind ± stands the standard error of a difference, as it varies from stream to stream.
+    """
     shown = [name for name, value in report.whole._asdict().items() if math.isfinite(value)]
     columns = [ablation.COLUMNS[name] for name in shown]
     rows = [["the whole detector", *(number(getattr(report.whole, n), ablation.COLUMNS[n].digits) for n in shown)]]
     for row in report.rows:
-        pairs = [(getattr(row.measures, name), getattr(row.difference, name)) for name in shown]
-        cells = [
-            f"{number(value, c.digits)} ({signed(by, c.digits)})" for (value, by), c in zip(pairs, columns, strict=True)
-        ]
+        cells = [_cell(row, name) for name in shown]
         rows.append([": ".join(filter(None, (f"without {row.part.name}", row.part.without))), *cells])
     return "\n".join([ablation_title(report), "", *table(["", *(column.title for column in columns)], rows)])
+
+
+def _cell(row: ablation.Row, name: str) -> str:
+    """A figure and its difference from the whole, with the standard error where it is known."""
+    digits, error = ablation.COLUMNS[name].digits, getattr(row.error, name)
+    known = f" ± {number(error, digits)}" if error > 0 else ""
+    return f"{number(getattr(row.measures, name), digits)} ({signed(getattr(row.difference, name), digits)}{known})"
 
 
 def ablation_title(report: ablation.Report) -> str:

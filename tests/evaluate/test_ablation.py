@@ -13,7 +13,7 @@ from lstm_stream.cli import main
 from lstm_stream.config import VIEWS, Group
 from lstm_stream.detect import line
 from lstm_stream.evaluate.fleets import Fleets, watch_fleets
-from lstm_stream.evaluate.parts import parts, without
+from lstm_stream.evaluate.parts import Part, parts, without
 from lstm_stream.evaluate.watch import Stream, Watched, watch
 from lstm_stream.records import Reading
 
@@ -75,18 +75,23 @@ def test_the_whole_command(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    some = [BY_NAME["silence"], BY_NAME["refractory"]]
+    blind = Part("all views", "none raises an alarm", lambda group: group.model_copy(update={"views": ()}))
+    some = [BY_NAME["silence"], blind]
     monkeypatch.setattr("lstm_stream.evaluate.ablation.parts", lambda: some)
     figures, picture = tmp_path / "ablation.json", tmp_path / "ablation.png"
     options = ["--nab", checkout, "--skab", skab(), "--sensors", 2, "--days", 4, "--seeds", 1, "--jobs", 1]
     assert main(["evaluate", "ablation", *map(str, options), "--json", str(figures), "--plot", str(picture)]) == 0
     text = capsys.readouterr().out
     assert text.startswith("What each part is worth: 2 streams of NAB, 1 run of SKAB, 2 simulated sensor-weeks")
-    assert "without refractory: an alarm may follow another at once" in text
+    assert "without all views: none raises an alarm" in text
     assert picture.read_bytes().startswith(b"\x89PNG")
     found = json.loads(figures.read_bytes())
     assert found["whole"]["nab"] > 70
-    assert found["without"]["silence"]["difference"]["nab"] == 0  # none of the streams falls silent
+    silence, nothing = (found["without"][part.name] for part in some)
+    assert silence["difference"]["nab"] == silence["error"]["nab"] == 0  # none of the streams falls silent
+    assert nothing["measures"]["nab"] == 0
+    assert nothing["error"]["nab"] > 0  # one of the streams has an anomaly
+    assert f"± {nothing['error']['nab']:.1f})" in text
     for row in found["without"].values():
         for name, value in found["whole"].items():
             assert row["measures"][name] - value == pytest.approx(row["difference"][name])
