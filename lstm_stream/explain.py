@@ -104,7 +104,15 @@ def _outcome(explanation: Explanation) -> str:
         return _QUIET[explanation.quiet] + (f", and this one {state}" if (state := _state(explanation)) else "")
     samples, rejections = len(explanation.readings), len(explanation.rejections)
     scored = f"{samples} sample{'s' * (samples != 1)} to score" if samples else "nothing to score"
-    return scored + (f", {rejections} rejected" if rejections else "") + _later(explanation)
+    return scored + (f", {rejections} rejected" if rejections else "") + _alike(explanation) + _later(explanation)
+
+
+def _alike(explanation: Explanation) -> str:
+    """What becomes of samples that say they are the same one."""
+    told = {(reading.group, reading.sensor, reading.time) for reading in explanation.readings}
+    if len(told) == len(explanation.readings):
+        return ""
+    return "; of those of one sensor and time the first counts (name in sensor or channel what tells them apart)"
 
 
 def _later(explanation: Explanation) -> str:

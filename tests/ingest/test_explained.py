@@ -28,6 +28,12 @@ def _config(**source: Any) -> Config:
         ({"topic": "{sensor}", "resample": 60, "counters": ["n"]}, "m", '{"n": 1}', "every 60 s (resample); counters"),
         ({"topic": "{sensor}"}, "gw", GATEWAY, "of B"),
         ({"topic": "{sensor}"}, "gw", "m,host=h v=1", "influx"),
+        (
+            {"topic": "{sensor}"},
+            "gw",
+            "m,at=a v=1 1700000000\nm,at=b v=2 1700000000",
+            "the first counts (name in sensor",
+        ),
     ],
 )
 def test_what_is_told(source: dict[str, Any], topic: str, payload: str, said: str) -> None:
