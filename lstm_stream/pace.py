@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 LONGEST = 0.04  # s that a turn may last
-LEAST = 512  # messages that a turn may take whatever they cost, or it would be all overhead
+LEAST = 128  # messages that a turn may take whatever they cost, or it would be all overhead
 
 
 class Pace:

@@ -99,15 +99,17 @@ class Detector:
     def state(self) -> NDArray[np.uint8]:
         """What each sensor is doing now (S,), as its place in STATES; a free row's is UNKNOWN."""
         a, n = self.arrays, len(self.sensors)
-        codes = np.where(a.count[:n] < self.group.warmup, STATES.index("warming"), STATES.index("watching"))
+        codes = np.full(n, STATES.index("watching"), np.uint8)
+        codes[a.count[:n] < self.group.warmup] = STATES.index("warming")
         codes[a.open[:n] & ~a.hushed[:n, 0]] = STATES.index("alarmed")
         codes[~np.isnan(a.silent_since[:n])] = STATES.index("silent")
         codes[a.count[:n] == 0] = UNKNOWN
-        return codes.astype(np.uint8)
+        return codes
 
     def counts(self) -> dict[str, int]:
         """Sensors by what they are doing now."""
-        return dict(zip(STATES, np.bincount(self.state(), minlength=UNKNOWN).tolist(), strict=False))
+        codes = self.state()
+        return {state: int(np.count_nonzero(codes == code)) for code, state in enumerate(STATES)}
 
     def open_alarms(self, slot: int) -> list[tuple[View, float]]:
         """The views and beginnings (unix s) of a sensor's open alarms: a silence first."""
