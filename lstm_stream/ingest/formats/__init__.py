@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 from lstm_stream.ingest.formats import (
@@ -51,8 +52,8 @@ DESCRIBING = frozenset(("fields", "metrics", "values", "params", "result"))
 """Keys of objects that may be of another format than plain JSON."""
 
 _PARSERS: dict[str, Callable[[bytes, int], Any]] = {"json": json.parse, "cbor": cbor.parse, "msgpack": msgpack.parse}
-_OF_OBJECTS = {"telegraf": telegraf, "thingsboard": thingsboard, "sparkplug": sparkplug, "shelly": shelly}
-_OF_NESTED = {"opcua": opcua, "tags": tags}
+_OF_DESCRIBING = {"telegraf": telegraf, "thingsboard": thingsboard, "sparkplug": sparkplug, "shelly": shelly}
+_OF_OBJECTS = {"opcua": opcua, "tags": tags}
 _OF_ARRAYS = {"senml": senml, "thingsboard": thingsboard, "tags": tags}
 _NESTING = frozenset((dict, list))
 _OPENING, _QUOTE, _XML = b"{[", 0x22, 0x3C
@@ -68,8 +69,9 @@ def decode(payload: bytes, options: Options) -> tuple[str, list[Sample | Rejecti
     if isinstance(document, Rejection):
         return encoding, [document]
     described = options.root is not None or options.time_field is not None  # by the source, so no need to recognise it
-    shape = "json" if described else _shape(document)
-    if shape == "json" and not described and _is_nested(document) and (root := envelopes.root_of(document)):
+    nested = not described and _is_nested(document)
+    shape = _shape(document) if nested else "json"
+    if nested and shape == "json" and type(document) is dict and (root := envelopes.root_of(document)):
         options = replace(options, root=root)
     if shape == encoding:
         return encoding, json.from_document(document, options)
@@ -109,32 +111,24 @@ def _recognised_binary(payload: bytes) -> str | None:
     return _FLOATS.get((first, len(payload)))
 
 
-def _shape(document: Any) -> str:
-    """What a document looks like: the name of the format that reads it."""
-    if type(document) is dict:
-        return _shape_of_object(document)
-    if type(document) is list and document:
-        return next((name for name, kind in _OF_ARRAYS.items() if kind.fits(document)), "json")
-    return "json"
-
-
-def _shape_of_object(document: dict[str, Any]) -> str:
-    if not DESCRIBING.isdisjoint(document):
-        found = next((name for name, kind in _OF_OBJECTS.items() if kind.fits(document)), None)
-        if found is not None:
-            return found
-    for first in document.values():  # of plain objects it is hardly ever a list
-        if type(first) is list and thingsboard.fits(document):
-            return "thingsboard"
-        break
-    if _is_nested(document):
-        return next((name for name, kind in _OF_NESTED.items() if kind.fits(document)), "json")
-    return "json"
-
-
 def _is_nested(document: Any) -> bool:
-    """Whether it is an object that holds others, or arrays: what the fast path never reads."""
-    return type(document) is dict and not _NESTING.isdisjoint(map(type, document.values()))
+    """Whether it is an object or array that holds others: all but plain JSON is, and the fast path reads none of it."""
+    values = document.values() if type(document) is dict else document if type(document) is list else ()
+    return not _NESTING.isdisjoint(map(type, values))
+
+
+def _shape(document: dict[str, Any] | list[Any]) -> str:
+    """What a nested document looks like: the name of the format that reads it."""
+    if isinstance(document, list):
+        return _first(_OF_ARRAYS, document)
+    shape = "json" if DESCRIBING.isdisjoint(document) else _first(_OF_DESCRIBING, document)
+    if shape == "json" and type(next(iter(document.values()))) is list and thingsboard.fits(document):
+        return "thingsboard"  # of a gateway; of plain objects the first value is hardly ever a list
+    return shape if shape != "json" else _first(_OF_OBJECTS, document)
+
+
+def _first(kinds: dict[str, ModuleType], document: Any) -> str:
+    return next((name for name, kind in kinds.items() if kind.fits(document)), "json")
 
 
 def _sparkplug(document: Any, options: Options) -> list[Sample | Rejection]:

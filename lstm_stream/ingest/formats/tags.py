@@ -44,13 +44,14 @@ def fits(document: Any) -> bool:
     """Whether a JSON document is tags without doubt, or an object that holds some."""
     if isinstance(document, list):
         return _are_rows(document, _NAMES)
-    return isinstance(document, dict) and any(
-        _holds(value) for value in document.values() if type(value) is dict or type(value) is list
-    )
+    return isinstance(document, dict) and any(map(_holds, document.values()))
 
 
 def _holds(value: Any) -> bool:
-    return _are_rows(value, _NAMES_INSIDE) if isinstance(value, list) else is_dated(value)
+    kind = type(value)
+    if kind is dict:
+        return not _DATING.isdisjoint(value) and is_dated(value)
+    return kind is list and _are_rows(value, _NAMES_INSIDE)
 
 
 def _are_rows(rows: Any, names: tuple[str, ...]) -> bool:
