@@ -15,6 +15,7 @@ from lstm_stream.records import Message, Reading
 _QUIET = {
     "availability": "nothing to score: it tells whether a device is there",
     "ignored": "nothing to score: the source ignores the topic",
+    "description": "nothing to score: a level of the topic that begins with $ describes something and names nothing",
 }
 
 

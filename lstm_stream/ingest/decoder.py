@@ -53,7 +53,7 @@ class Explanation:
     sensor: str | None = None
     group: str | None = None
     format: str | None = None
-    quiet: str | None = None  # why it is neither a sample nor an error: availability or ignored
+    quiet: str | None = None  # why it is neither a sample nor an error: availability, ignored or description
     presence: Presence | None = None  # whether the device says that it is there
     time_source: str | None = None  # `arrival`, or the key that held the time of the first sample
     settings: Source | None = None  # the source that takes the topic

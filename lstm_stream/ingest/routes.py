@@ -3,7 +3,8 @@
 Rules:
 1. Sources are tried in the order of the configuration, their topics in theirs; the first that fits decides, unless its
    source ignores the topic.
-2. A topic that tells availability, or that all who take it ignore, has no samples and is no error.
+2. A topic that tells availability, or that all who take it ignore, has no samples and is no error. Nor has one of
+   which a level that begins with $ would name something: those are descriptions, such as Homie's attributes.
 3. Where a source has one topic without {channel} that fits and a later one with it, plain values go by the latter.
 """
 
@@ -49,7 +50,7 @@ class Target(NamedTuple):
     edge: Address | None = None  # of Sparkplug
     group: str | None = None  # None: the payload tells
     plain: Target | None = None  # instead of this one, for messages that are a plain value
-    quiet: str | None = None  # why its messages are neither samples nor errors: availability, ignored
+    quiet: str | None = None  # why its messages are neither samples nor errors: availability, ignored, description
 
 
 class Routes:
@@ -68,6 +69,8 @@ class Routes:
             pattern, levels = _first_match(route.patterns, topic)
             if route.ignored.takes(topic):
                 ignored = ignored or _quiet(route, pattern or route.patterns[0], levels, "ignored")
+            elif pattern is not None and any("/$" in f"/{level}" for level in levels.values()):
+                return _quiet(route, pattern, levels, "description")
             elif pattern is not None:
                 try:
                     return _target(route, pattern, levels, topic)
@@ -80,8 +83,6 @@ class Routes:
         patterns, more = ", ".join(every[:5]), ", ..." if len(every) > 5 else ""
         if topic.startswith("/") and len(topic) > 1 and not isinstance(self.find(topic[1:]), Rejection):
             return f"{shown(topic)} begins with an empty level, which a source takes as topic: /... or {{name#}}"
-        if "/$" in topic:
-            return f"{shown(topic)} has a level that begins with $, which names no sensor; topic may hold it as it is"
         kept = "a kept session holds subscriptions of earlier configurations until one start with clean_session: true"
         return f"{shown(topic)} matches no source; the sources take {patterns}{more} ({kept})"
 

@@ -5,9 +5,8 @@
 
 `{name}` takes exactly one level that is not empty, `{name#}` one or more (the first of a pattern also takes a slash
 before them: /plant/pump), `+` one level that may be empty, a trailing `#` all that follow. As MQTT has it, a pattern
-that begins with one of them does not take topics that begin with `$`. A name never takes a level that begins with `$`,
-which describes something: Homie's attributes. What follows a `{name#}` is not subscribed to alone, but with all that
-begins as the pattern does.
+that begins with one of them does not take topics that begin with `$`. What follows a `{name#}` is not subscribed to
+alone, but with all that begins as the pattern does.
 """
 
 from __future__ import annotations
@@ -76,8 +75,7 @@ def _level_expression(level: str) -> str:
     name = level_name(level)
     if name is None:
         return re.escape(level)
-    one = r"(?!\$)[^/]+"
-    return f"(?P<{name}>{one}(?:/{one})*)" if level.endswith("#}") else f"(?P<{name}>{one})"
+    return f"(?P<{name}>[^/]+(?:/[^/]+)*)" if level.endswith("#}") else f"(?P<{name}>[^/]+)"
 
 
 def covers(wide: str, narrow: str) -> bool:
