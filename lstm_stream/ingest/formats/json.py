@@ -38,6 +38,7 @@ _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
 _STRINGS = re.compile(_STRING.encode(), re.DOTALL)
 _NOT_FINITE = re.compile(rf"(?P<string>{_STRING})|[+-]?\b(?:nan|inf|infinity)\b", re.DOTALL | re.IGNORECASE)
 _OF_DAY = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?")  # a time without its date
+_LONGEST_WORD = 20  # characters
 _PYTHON = re.compile(r"[\[{\s]*'")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -183,7 +184,7 @@ def _nothing(record: Any, options: Options) -> Rejection:
     """Why there is no number in an object, and what would make one of what there is."""
     leaves: dict[str, Any] = {}
     _flatten(record if isinstance(record, dict) else {CHANNEL: record}, "", options.separator, leaves)
-    texts = [(name, value) for name, value in leaves.items() if isinstance(value, str)]
+    texts = [(name, value) for name, value in leaves.items() if isinstance(value, str) and name.lower() not in _RANK]
     detail = "no finite number in it; text, null and NaN count as absent"
     if texts:
         detail += ", such as " + ", ".join(f"{shown(name)}: {shown(value)}" for name, value in texts[:3])
@@ -193,8 +194,9 @@ def _nothing(record: Any, options: Options) -> Rejection:
         advice = (
             f"what is in the array {shown(lists[0])} is left out; root: {printable(lists[0])[:60]} takes objects in it"
         )
-    elif texts and advice is None:
-        advice = "words says what text stands for"
+    elif texts and advice is None and None not in leaves.values():
+        word = next((value for _, value in texts if value.isalpha() and len(value) <= _LONGEST_WORD), "open")
+        advice = f"words: {{{word}: 1}} gives text a value"
     return Rejection(Reason.NO_CHANNELS, detail + (f"; {advice}" if advice else ""))
 
 
