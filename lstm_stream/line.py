@@ -84,6 +84,11 @@ class Turn:
         return sum(len(item) if isinstance(item, Chunk) else 1 for item in self.messages)
 
     @property
+    def is_awaited(self) -> bool:
+        """Whether the broker waits to hear of a message."""
+        return any(item.is_acknowledged.any() if isinstance(item, Chunk) else item.qos for item in self.messages)
+
+    @property
     def latest(self) -> float | None:
         """The time of the sample that came last, unix s; None where none came."""
         d = self.decoded

@@ -134,6 +134,7 @@ class Service:
             self._turn(self._inbox.take(self._pace.limit, IDLE))
             self._answer()
             self._upkeep()
+            time.sleep(self._pace.rest)
         log.info("stopping: no more messages are taken, what is here is finished")
         self._session.stop_intake()
         while messages := self._inbox.take(self._pace.limit, 0.0):
@@ -183,13 +184,14 @@ class Service:
         """One batch. Whatever goes wrong is logged and counted, the messages are acknowledged, the line goes on."""
         self.turned_at = self._monotonic()
         if not messages:
+            self._pace.rest = 0.0
             self._release(self._due_by())
             return
         self._journal.note(Messages(messages))
         turn = Turn(messages)
         self._finish(self._pass(turn, decode=self._decode, detect=self._detect))
         self._session.acknowledge(messages)
-        self._pace.took(turn.size, self._monotonic() - self.turned_at)
+        self._pace.took(turn.size, self._monotonic() - self.turned_at, awaited=turn.is_awaited)
 
     def _release(self, now: float) -> None:
         """Score what the decoder held back for more of it to come and that is due by a time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lstm_stream.pace import LEAST, LONGEST, Pace
+from lstm_stream.pace import APART, LEAST, LONGEST, Pace
 
 
 @pytest.mark.parametrize("cost", [1e-6, 5e-6, 60e-6])
@@ -30,3 +30,15 @@ def test_it_takes_no_more_than_is_configured() -> None:
     pace = Pace(100)
     pace.took(100, 0.0)
     assert pace.limit == 100
+
+
+def test_turns_of_few_messages_begin_some_time_after_one_another_unless_the_broker_waits() -> None:
+    pace = Pace(8192)
+    pace.took(10, 0.001)
+    assert pace.rest == pytest.approx(APART - 0.001)
+    pace.took(10, 0.001, awaited=True)
+    assert pace.rest == 0
+    pace.took(10, 0.01)
+    assert pace.rest == 0
+    pace.took(5000, 0.001)
+    assert pace.rest == 0

@@ -14,6 +14,7 @@ Rules:
 5. Acknowledgements and pings go out between two packets of paho's, never within one.
 6. While `admits()` says no, nothing is read: TCP then holds the broker back. Pings go out all the same.
 7. Reads that find little come no sooner than `apart` s after one another: a read costs as much as a hundred messages.
+   Where the broker waits for acknowledgements before it sends more, they come at once.
 8. A PUBLISH beyond `longest` is not collected in memory either: it is delivered with a payload of zeros, one byte
    longer than allowed, for the decoder to reject, and its bytes are thrown away as they come.
 """
@@ -46,6 +47,7 @@ _RECORDS = 256  # of TLS, read in one call; brokers make one of each message
 Deliver = Callable[[Chunk], None]
 Admits = Callable[[], bool]
 
+_QOS = 6  # bits of a PUBLISH's first byte
 _PINGREQ = b"\xc0\x00"
 
 
@@ -193,6 +195,8 @@ class Tap:
             if rows:
                 data, table = bytes(self._buffer[self._start : at]), self._table[:rows].copy()
                 self._start = at
+                if self._found < _MUCH and (table[:, 4] & _QOS).any():
+                    self._found = _MUCH
                 arrivals = np.add(max(self._clock(), self._time), _APART[:rows], dtype=np.float64)
                 self._time = float(arrivals[-1]) + APART
                 self._deliver(Chunk(data, table, arrivals))

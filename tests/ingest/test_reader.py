@@ -100,9 +100,9 @@ _TOLD = [
 ]
 
 
-@pytest.mark.parametrize(("payload", "pauses"), [(b"1", 4), (b"1" * 20_000, 0)])
+@pytest.mark.parametrize(("payload", "qos", "pauses"), [(b"1", 0, 4), (b"1" * 20_000, 0, 0), (b"1", 1, 0)])
 def test_reads_that_find_little_do_not_follow_each_other_at_once(
-    payload: bytes, pauses: int, monkeypatch: pytest.MonkeyPatch
+    payload: bytes, qos: int, pauses: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, slept = 0.0, list[float]()
 
@@ -113,7 +113,7 @@ def test_reads_that_find_little_do_not_follow_each_other_at_once(
 
     monkeypatch.setattr("lstm_stream.ingest.reader.time.monotonic", lambda: now)
     monkeypatch.setattr("lstm_stream.ingest.reader.time.sleep", sleep)
-    wire = Wire([CONNACK, *[publish(payload)] * 4])
+    wire = Wire([CONNACK, *[publish(payload, 0x30 | qos << 1)] * 4])
     tap = tap_on(wire, apart=0.001)
     assert len(read(tap, wire)) == 5
     assert slept == pytest.approx([0.001] * max(pauses, 1)), "after the CONNACK at least, which is little"
