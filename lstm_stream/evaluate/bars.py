@@ -58,7 +58,7 @@ def _panels(figure: Figure, count: int) -> Iterator[Axes]:
 def _panel(axes: Axes, report: ablation.Report, name: str, labelled: bool) -> None:
     column = ablation.COLUMNS[name]
     whole = tables.number(getattr(report.whole, name), column.digits)
-    axes.set_title(f"{column.title}: {whole}", loc="left", fontsize=8, fontweight="bold")
+    axes.set_title(f"{column.title}\n{whole}", loc="left", fontsize=8, fontweight="bold")
     differences = [getattr(row.difference, name) for row in report.rows]
     longest = max((abs(value) for value in differences if math.isfinite(value)), default=0.0) or 1.0
     for y, value in enumerate(differences):
