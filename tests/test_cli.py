@@ -368,6 +368,7 @@ class App:
     def close(self): logging.getLogger("lstm_stream").info("closed")
 def build(config, fresh=False, **_): logging.getLogger("lstm_stream").info("fresh: %s", fresh); return App()
 def warm_kernels(): pass
+def keep_for_ever(): pass
 """
 
 
@@ -391,8 +392,13 @@ def test_a_signal_before_the_configuration_is_read_ends_it(file: Path, start: An
 
 def test_a_signal_while_the_daemon_is_built_ends_it(file: Path, start: Any) -> None:
     file.write_text("")
-    fatal = "import signal\ndef build(config, **_): signal.raise_signal(signal.SIGTERM)\ndef warm_kernels(): pass\n"
-    assert start(file, stub=fatal).end() == 0
+    stub = """
+import signal
+def warm_kernels(): pass
+def keep_for_ever(): pass
+def build(config, **_): signal.raise_signal(signal.SIGTERM)
+"""
+    assert start(file, stub=stub).end() == 0
 
 
 def test_signals_mean_what_they_meant_once_it_has_stopped() -> None:
