@@ -6,8 +6,8 @@ begin some time after one another, unless the broker waits for their acknowledge
 
 from __future__ import annotations
 
-LONGEST = 0.04  # s that a turn may last
-APART = 0.003  # s between the beginnings of turns of few messages
+LONGEST = 0.025  # s that a turn may last
+APART = 0.002  # s between the beginnings of turns of few messages
 FEW = 512
 LEAST = 128  # messages that a turn may take whatever they cost, or it would be all overhead
 

@@ -23,7 +23,7 @@ def test_a_turn_that_lasted_too_long_makes_the_next_one_shorter() -> None:
     pace.took(8192, 0.01)
     assert pace.limit == 8192
     pace.took(8192, 0.4)
-    assert pace.limit == 819
+    assert pace.limit == int(8192 * LONGEST / 0.4)
 
 
 def test_it_takes_no_more_than_is_configured() -> None:
