@@ -35,7 +35,7 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder:
             wrong = run(plan, Path(folder))
-    print("\n".join(wrong[:50]) if wrong else "nothing was lost, nothing came twice, every bit is the same")
+    print("\n".join(wrong[:50]) if wrong else "nothing was lost, nothing came under another id, every bit is the same")
     sys.exit(1 if wrong else 0)
 
 
