@@ -79,14 +79,19 @@ class Scraped(Collector, Generic[T]):
         return self._families(self.read())
 
 
+def _filled(family: CounterMetricFamily | GaugeMetricFamily, values: Mapping[str, float]) -> Metric:
+    """The family with a series for each label."""
+    for label, value in values.items():
+        family.add_metric([label], value)
+    return family
+
+
 def intake_families(intake: Intake) -> Iterator[Metric]:
     """The network side."""
     yield GaugeMetricFamily("lstm_stream_mqtt_connected", "1 while the broker is there.", intake.connected)
     yield CounterMetricFamily("lstm_stream_messages_received", "MQTT messages received.", intake.received)
     dropped = CounterMetricFamily("lstm_stream_messages_dropped", "Messages lost unread.", labels=["reason"])
-    for reason, count in intake.dropped.items():
-        dropped.add_metric([reason], count)
-    yield dropped
+    yield _filled(dropped, intake.dropped)
     yield CounterMetricFamily(
         "lstm_stream_sensors_forgotten",
         "Sensors removed after long silence (limits.forget_after).",
@@ -96,9 +101,7 @@ def intake_families(intake: Intake) -> Iterator[Metric]:
     failed = CounterMetricFamily(
         "lstm_stream_mqtt_connect_failures", "Attempts to connect that led to nothing.", labels=["reason"]
     )
-    for reason, count in intake.failures.items():
-        failed.add_metric([reason], count)
-    yield failed
+    yield _filled(failed, intake.failures)
     yield CounterMetricFamily(
         "lstm_stream_broker_messages_dropped",
         "Messages lost by the broker, of any client, as it says in $SYS.",
@@ -116,17 +119,13 @@ def health_families(health: Health) -> Iterator[Metric]:
     yield GaugeMetricFamily("lstm_stream_healthy", "1 while the line turns, as /-/healthy says.", health.healthy)
     yield GaugeMetricFamily("lstm_stream_ready", "1 while messages are scored, as /-/ready says.", health.ready)
     checks = GaugeMetricFamily("lstm_stream_check_ok", "1 where a check of /-/ready is ok.", labels=["check"])
-    for name, text in health.checks.items():
-        checks.add_metric([name], text == "ok")
-    yield checks
+    yield _filled(checks, {name: text == "ok" for name, text in health.checks.items()})
 
 
 def outgoing_families(outgoing: Outgoing) -> Iterator[Metric]:
     """Events that wait for their sinks."""
     waiting = GaugeMetricFamily("lstm_stream_events_waiting", "Events a sink has not taken yet.", labels=["sink"])
-    for sink, count in outgoing.waiting.items():
-        waiting.add_metric([sink], count)
-    yield waiting
+    yield _filled(waiting, outgoing.waiting)
     yield CounterMetricFamily(
         "lstm_stream_events_dropped", "Events lost because too many waited for a sink.", outgoing.dropped
     )

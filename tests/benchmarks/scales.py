@@ -21,7 +21,7 @@ from lstm_stream.config import Group
 from lstm_stream.detect.alarm import REFRACTORY
 from lstm_stream.evaluate import nab, scorer
 from lstm_stream.evaluate.fleets import Fleets, stream
-from lstm_stream.evaluate.watch import Stream, watch
+from lstm_stream.evaluate.watch import Stream, Watched, watch
 from lstm_stream.records import Reading
 from lstm_stream.simulate import Simulation
 from lstm_stream.simulate.score import grace_of, watched_weeks
@@ -69,16 +69,17 @@ def scores(streams: Sequence[Stream], group: Group, factor: int = 1) -> list[F8]
 
 def points(files: Sequence[nab.File], of: Sequence[F8]) -> str:
     """The standard profile's points of the onsets of these scores."""
-    worth, profile = [scorer.worth(len(file.stamps), file.windows) for file in files], scorer.PROFILES[0]
-    emitted = [nab.anomaly_score(nab.onset(score)) for score in of]
-    curves = [scorer.curve(one, score, profile) for one, score in zip(worth, emitted, strict=True)]
+    watched = [_scored(file, score) for file, score in zip(files, of, strict=True)]
+    report = nab.evaluate(files, watched, len(files))
+    best, left_out = (report.score(f"onset_{rule}", scorer.PROFILES[0]) for rule in ("optimised", "left_out"))
+    return f"{best:.1f} ({left_out:.1f})"
 
-    def reached(thresholds: Sequence[float]) -> float:
-        raw = [scorer.raw(one, s >= t, profile) for one, s, t in zip(worth, emitted, thresholds, strict=True)]
-        return scorer.normalised(sum(raw), worth, profile)
 
-    best = [scorer.best_threshold(curves)] * len(files)
-    return f"{reached(best):.1f} ({reached(scorer.left_out_thresholds(curves)):.1f})"
+def _scored(file: nab.File, score: F8) -> Watched:
+    """A stream of which nothing but the score is known."""
+    rows = len(score)
+    unknown, never = np.full(rows, np.nan), np.zeros(rows, np.bool_)
+    return Watched(file.name, unknown, score, np.full(rows, np.inf), never, np.zeros(rows, np.int8))
 
 
 def openings(score: F8, threshold: float, first: int) -> int:

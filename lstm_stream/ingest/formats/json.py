@@ -70,8 +70,7 @@ def from_document(document: Any, options: Options) -> list[Sample | Rejection]:
     rows = _rows(document, options) if options.root is not None and isinstance(document, dict) else None
     if rows is None:
         return [sample(document, options)]
-    around: dict[str, Any] = {}
-    _flatten(document, "", options.separator, around)
+    around = leaves_of(document, options.separator)
     return [_sample_of(row, around, options) for row in rows]
 
 
@@ -146,11 +145,7 @@ def sample(record: Any, options: Options) -> Sample | Rejection:
 
 def told(record: Any, options: Options) -> Sample | Rejection:
     """The same, though there be no number in it."""
-    leaves: dict[str, Any] = {}
-    if isinstance(record, dict):
-        _flatten(record, "", options.separator, leaves)
-    else:
-        leaves[CHANNEL] = record
+    leaves = leaves_of(record if isinstance(record, dict) else {CHANNEL: record}, options.separator)
     names = _take_names(leaves, options.fields) if options.fields else NO_NAMES
     try:
         field, time = _take_time(leaves, options)
@@ -168,8 +163,7 @@ def _sample_of(row: Any, around: dict[str, Any], options: Options) -> Sample | R
     """The sample of an object of the root's array; its time and names may stand in the document around it."""
     if not isinstance(row, dict):
         return Rejection(Reason.NO_CHANNELS, f"{shown(row)} among the objects of the source's root")
-    leaves: dict[str, Any] = {}
-    _flatten(row, "", options.separator, leaves)
+    leaves = leaves_of(row, options.separator)
     whole = {**around, **leaves}
     names = _take_names(whole, options.fields)
     try:
@@ -182,8 +176,7 @@ def _sample_of(row: Any, around: dict[str, Any], options: Options) -> Sample | R
 
 def _nothing(record: Any, options: Options) -> Rejection:
     """Why there is no number in an object, and what would make one of what there is."""
-    leaves: dict[str, Any] = {}
-    _flatten(record if isinstance(record, dict) else {CHANNEL: record}, "", options.separator, leaves)
+    leaves = leaves_of(record if isinstance(record, dict) else {CHANNEL: record}, options.separator)
     texts = [(name, value) for name, value in leaves.items() if isinstance(value, str) and name.lower() not in _RANK]
     detail = "no finite number in it; text, null and NaN count as absent"
     if texts:
@@ -211,9 +204,7 @@ def lists_of(branch: dict[str, Any], separator: str) -> Iterator[str]:
 
 def values_of(record: dict[str, Any], options: Options) -> dict[str, float]:
     """The channels of an object that holds nothing but channels."""
-    leaves: dict[str, Any] = {}
-    _flatten(record, "", options.separator, leaves)
-    return numbers(leaves, options)
+    return numbers(leaves_of(record, options.separator), options)
 
 
 def numbers(leaves: dict[str, Any], options: Options) -> dict[str, float]:
@@ -242,8 +233,7 @@ def _below(roots: str, leaves: dict[str, Any], options: Options) -> dict[str, An
         if isinstance(text, str) and text.lstrip().startswith("{"):
             inner = parse(text.encode("utf-8", "replace"), options.depth)
             if isinstance(inner, dict):
-                _flatten(inner, "", options.separator, found)
-                return found
+                return leaves_of(inner, options.separator)
             return inner if isinstance(inner, Rejection) else {}
         if root in leaves:
             return {CHANNEL: text}
