@@ -190,7 +190,8 @@ class Mosquitto(Server):
 
     users: Mapping[str, str] = field(default_factory=dict)
     persistence: bool = False
-    extra: Sequence[str] = ("max_queued_messages 0",)  # further lines of its configuration
+    queue: str = "max_queued_messages 0"  # else it throws away what a client is more than a thousand messages behind
+    extra: Sequence[str] = ()  # further lines of its configuration
 
     def prepare(self) -> Sequence[str | Path]:
         path = self.folder / "mosquitto.conf"
@@ -204,6 +205,7 @@ class Mosquitto(Server):
             f"allow_anonymous {'false' if self.users else 'true'}",
             *([f"password_file {self._passwords()}"] if self.users else []),
             *(["persistence true", f"persistence_location {self.folder}/"] if self.persistence else []),
+            self.queue,
             *self.extra,
         ]
 

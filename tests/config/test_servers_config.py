@@ -21,7 +21,8 @@ def test_the_brokers_configuration_loses_nothing_for_a_client_that_is_away_over_
     mosquitto_factory: Any, wait_until: Any
 ) -> None:
     shipped = (CONFIG / "mosquitto.conf").read_text().splitlines()
-    broker = mosquitto_factory(extra=[line for line in shipped if not re.match(OF_THE_PLACE, line)], persistence=True)
+    lines = [line for line in shipped if not re.match(OF_THE_PLACE, line)]
+    broker = mosquitto_factory(queue="", extra=lines, persistence=True)
     got: list[bytes] = []
 
     def connect(name: str) -> paho.Client:
@@ -52,7 +53,7 @@ def test_the_brokers_configuration_loses_nothing_for_a_client_that_is_away_over_
 
     subscriber = connect("subscriber")
     try:
-        wait_until(lambda: len(got) >= MESSAGES, f"{MESSAGES} messages, got {len(got)}")
+        wait_until(lambda: len(got) >= MESSAGES, f"{MESSAGES} messages")
     finally:
         leave(subscriber)
     assert [int(payload) for payload in got] == list(range(MESSAGES))

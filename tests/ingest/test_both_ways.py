@@ -145,7 +145,7 @@ def publish_all(server: Any, qos: int, tls: Path | None = None) -> None:
 
 def assert_alike(opened: list[Daemon], wait_until: Callable[..., Any]) -> None:
     for daemon in opened:
-        wait_until(lambda daemon=daemon: daemon.done >= 1500, f"1500 messages, not {daemon.done}")
+        wait_until(lambda daemon=daemon: daemon.done >= 1500, f"1500 messages at {daemon.broker.client_id}")
     bulk, singly = opened
     assert bulk.verdicts == singly.verdicts
     assert bulk.rejections == singly.rejections

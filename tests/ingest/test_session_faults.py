@@ -143,7 +143,7 @@ def test_messages_that_come_while_it_stops_are_counted(
 def test_what_mosquitto_drops_is_told(
     mosquitto_factory: Any, open_line: Any, publish: Any, wait_until: Any, caplog: Any
 ) -> None:
-    broker = mosquitto_factory(extra=["max_queued_messages 2", "max_inflight_messages 1", "sys_interval 1"])
+    broker = mosquitto_factory(queue="max_queued_messages 2", extra=["max_inflight_messages 1", "sys_interval 1"])
     aside = Aside()
     losses = BrokerLosses(aside)
     line = open_line(broker, aside=aside).subscribed()

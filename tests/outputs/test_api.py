@@ -54,7 +54,8 @@ def house() -> Iterator[tuple[WebServer, FakeDesk]]:
 
 
 @pytest.fixture
-def server(house: tuple[WebServer, FakeDesk]) -> WebServer:
+def server(house: tuple[WebServer, FakeDesk], wait_until: Callable[..., Any]) -> WebServer:
+    wait_until(lambda: house[0].streams == 0, "the streams of the test before to end")
     house[1].forget()
     return house[0]
 
