@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
 from typing import Any
 
 from lstm_stream.config import Config
 from lstm_stream.ingest.decoder import Decoder, Explanation
 from lstm_stream.ingest.leftover import left_out
 from lstm_stream.ingest.shown import printable
+from lstm_stream.iso8601 import stamp
 from lstm_stream.records import Message, Reading
 
 _QUIET = {
@@ -41,7 +41,7 @@ def to_json(explanation: Explanation) -> str:
             {
                 **_whose(reading, explanation),
                 "time": reading.time,
-                "time_iso": _iso(reading.time),
+                "time_iso": stamp(reading.time),
                 "values": reading.values,
             }
             for reading in explanation.readings
@@ -72,7 +72,7 @@ def to_text(explanation: Explanation) -> str:
     lines = [(name, value) for name, value in facts.items() if value is not None]
     for reading in explanation.readings:
         of = "" if reading.sensor == explanation.sensor else f" of {reading.sensor}"
-        lines.append(("sample", _iso(reading.time) + of))
+        lines.append(("sample", stamp(reading.time) + of))
         lines += [("", channel) for channel in _channels(reading)]
     lines += [("left out", f"{name}: {why}") for name, why in explanation.left_out.items()]
     lines += [("rejected", f"{rejection.reason.value}: {rejection.detail}") for rejection in explanation.rejections]
@@ -127,8 +127,3 @@ def _later(explanation: Explanation) -> str:
     elif source.join:
         joined = f"; joined with others of the sensor within {source.join:g} s (join)"
     return joined + ("; counters become rates" if source.counters else "")
-
-
-def _iso(seconds: float) -> str:
-    moment = datetime.fromtimestamp(seconds, timezone.utc)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

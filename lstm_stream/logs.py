@@ -9,8 +9,9 @@ import json
 import logging
 import re
 import sys
-from datetime import datetime, timezone
 from typing import Any, TextIO
+
+from lstm_stream.iso8601 import stamp
 
 # What would forge lines, colours or the direction of text, and halves of surrogate pairs, which nothing can print.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -31,7 +32,7 @@ class _Text(logging.Formatter):
     """`2026-11-21T06:28:49.123Z info lstm_stream.app: starting`."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        return f"{_time(record)} {record.levelname.lower()} {record.name}: {_harmless(record.message)}"
+        return f"{stamp(record.created)} {record.levelname.lower()} {record.name}: {_harmless(record.message)}"
 
     def formatException(self, exc_info: Any) -> str:  # noqa: N802
         """Indented: no line of it looks like one of ours, whatever the text of the error says."""
@@ -43,7 +44,7 @@ class _Json(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "time": _time(record),
+            "time": stamp(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -56,8 +57,3 @@ class _Json(logging.Formatter):
 def _harmless(text: str) -> str:
     """Topics and names are not trusted."""
     return _CONTROL.sub(lambda control: repr(control[0])[1:-1], text)
-
-
-def _time(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, timezone.utc)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -20,7 +20,8 @@ ALLOWED = {
     "lstm_stream": "",
     "records": "",
     "jit": "",
-    "logs": "",
+    "iso8601": "",
+    "logs": "iso8601",
     "tls": "",
     "secret": "",
     "machinecode": "",
@@ -29,7 +30,7 @@ ALLOWED = {
     "lstm": "jit",
     "detect": "lstm jit records config",
     "ingest": "records config jit tls secret lstm_stream",
-    "outputs": "records config tls secret lstm_stream jit",
+    "outputs": "records config tls secret iso8601 lstm_stream jit",
     "journal": "records outputs",  # of outputs what a letter is
     "store": "records journal",
     "line": "detect records",
@@ -46,10 +47,10 @@ ALLOWED = {
     "vault": "saving store journal detect ingest outputs records config",
     "simulate": "records",
     # of service and detect: what an observer is told
-    "demo": "stopping app service detect config records simulate lstm_stream",
+    "demo": "stopping app service detect config records simulate iso8601 lstm_stream",
     "recording": "ingest records config",
     "replay": "recording detect outputs records config lstm_stream",
-    "explain": "ingest records config",
+    "explain": "ingest records config iso8601",
     "options": "",
     "stopping": "",
     # of replay the group that waits for its retraining

@@ -5,10 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any
 
 from lstm_stream.demo import words
+from lstm_stream.iso8601 import stamp
 from lstm_stream.simulate.score import Outcome, Score
 
 ENOUGH = 0.8  # share of the faults that the demo asks of the daemon
@@ -124,20 +124,16 @@ def _fault(outcome: Outcome) -> dict[str, Any]:
         "kind": fault.kind,
         "channels": list(fault.channels),
         "magnitude": round(fault.magnitude, 3),
-        "start": _iso(fault.start),
-        "end": _iso(fault.end),
+        "start": stamp(fault.start),
+        "end": stamp(fault.end),
         "outcome": "missed" if alarm is None else "found",
         "delay_seconds": outcome.delay,
         "alarm": alarm
         and {
-            "opened": _iso(alarm.opened),
-            "closed": None if alarm.closed is None else _iso(alarm.closed),
+            "opened": stamp(alarm.opened),
+            "closed": None if alarm.closed is None else stamp(alarm.closed),
             "view": alarm.view,
             "reason": alarm.reason,
             "score": round(alarm.score, 3),
         },
     }
-
-
-def _iso(time: float) -> str:
-    return datetime.fromtimestamp(time, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -146,9 +146,9 @@ class EdgeNodes:
         birth = _Birth()
         for metric in read.metrics:
             for name, member in sparkplug.whole(metric.name or "", metric) if metric.members else ():
-                if len(name) <= LONGEST_NAME and name.isprintable():
+                if _is_channel(name):
                     birth.types[name] = member.type
-            if metric.name and len(metric.name) <= LONGEST_NAME and metric.name.isprintable():  # others are no channels
+            if metric.name and _is_channel(metric.name):
                 birth.types[metric.name] = metric.type
                 if metric.alias is not None:
                     birth.by_alias[metric.alias] = _Known(metric.name, metric.type)
@@ -222,3 +222,7 @@ def _shown(address: Address) -> str:
 def _rebirth(address: Address) -> str:
     topic = f"{NAMESPACE}/{address.group}/NCMD/{address.node}"
     return f"request a rebirth: send Node Control/Rebirth = true to {shown(topic)}"
+
+
+def _is_channel(name: str) -> bool:
+    return len(name) <= LONGEST_NAME and name.isprintable()

@@ -29,12 +29,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import datetime, timezone
 from typing import Any
 
 import orjson
 
 from lstm_stream.config.outlets import Severity
+from lstm_stream.iso8601 import stamp
 from lstm_stream.outputs.severity import severity_of
 from lstm_stream.records import ChannelEvidence, Event
 
@@ -129,10 +129,9 @@ def iso(seconds: float | None) -> str | None:
     if seconds is None:
         return None
     try:
-        moment = datetime.fromtimestamp(seconds, timezone.utc)
+        return stamp(seconds)
     except (ValueError, OverflowError, OSError):
         return None
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def text(text: str) -> str:

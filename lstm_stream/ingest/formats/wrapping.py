@@ -11,6 +11,7 @@ from lstm_stream.records import Reason, Rejection
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 WRAPPED = (_GZIP, _ZSTD)
 """What wrapped payloads begin with."""
+_EITHER = 47  # of zlib's window bits: its own header or gzip's
 _WINDOW = 2**27  # bytes that Zstandard may need at most
 _ADVICE = "pip install 'lstm_stream[formats]'"
 
@@ -32,30 +33,32 @@ def unwrapped(payload: bytes, limit: int) -> Inner | Rejection:
 
 def inflated(payload: bytes, limit: int) -> Inner | Rejection:
     """What is compressed by zlib or gzip, once; never more than `limit` bytes."""
-    reader = zlib.decompressobj(wbits=47)
-    try:
-        whole = reader.decompress(payload, limit + 1)
-    except zlib.error as error:
-        return Rejection(Reason.MALFORMED, f"not compressed by zlib or gzip: {error}")
-    if len(whole) > limit:
-        return _too_large(limit)
-    return Inner(whole, "zlib") if reader.eof else Rejection(Reason.MALFORMED, "what is compressed is cut off")
+    member = _member(payload, b"", limit, "zlib or gzip")
+    return member if isinstance(member, Rejection) else Inner(member[0], "zlib")
 
 
 def _gunzipped(payload: bytes, limit: int) -> Inner | Rejection:
     whole, rest = b"", payload
     while rest.startswith(_GZIP):  # members may follow each other
-        reader = zlib.decompressobj(wbits=31)
-        try:
-            whole += reader.decompress(rest, limit + 1 - len(whole))
-        except zlib.error as error:
-            return Rejection(Reason.MALFORMED, f"not gzip: {error}")
-        if len(whole) > limit:
-            return _too_large(limit)
-        if not reader.eof:
-            return Rejection(Reason.MALFORMED, "the gzip is cut off")
-        rest = reader.unused_data
+        member = _member(rest, whole, limit, "gzip")
+        if isinstance(member, Rejection):
+            return member
+        whole, rest = member
     return Inner(whole, "gzip")
+
+
+def _member(payload: bytes, before: bytes, limit: int, name: str) -> tuple[bytes, bytes] | Rejection:
+    """`before` and what the payload's first member holds, together at most `limit` bytes; and what follows it."""
+    reader = zlib.decompressobj(wbits=_EITHER)
+    try:
+        whole = before + reader.decompress(payload, limit + 1 - len(before))
+    except zlib.error as error:
+        return Rejection(Reason.MALFORMED, f"not {name}: {error}")
+    if len(whole) > limit:
+        return _too_large(limit)
+    if not reader.eof:
+        return Rejection(Reason.MALFORMED, f"the {name} is cut off")
+    return whole, reader.unused_data
 
 
 def _from_zstd(payload: bytes, limit: int) -> Inner | Rejection:
