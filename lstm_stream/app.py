@@ -30,6 +30,7 @@ from lstm_stream.errands import Errands
 from lstm_stream.ingest.aside import Aside
 from lstm_stream.ingest.assembly import Assembly
 from lstm_stream.ingest.inbox import Inbox
+from lstm_stream.ingest.login import Login, SetupError, read_login
 from lstm_stream.ingest.mqtt import Session
 from lstm_stream.ingest.silent import BrokerLosses
 from lstm_stream.outputs.delivery import Delivery
@@ -44,7 +45,7 @@ from lstm_stream.outputs.web.documents import BrokerState, CommandReply
 from lstm_stream.outputs.web.queries import Order
 from lstm_stream.outputs.web.server import WebServer
 from lstm_stream.records import Command, Reply
-from lstm_stream.reload import RefusedError, Reloader
+from lstm_stream.reload import Actions, RefusedError, Reloader
 from lstm_stream.reporting import Reporter, cpu_seconds
 from lstm_stream.reporting import Stats as Stats
 from lstm_stream.service import Observer, Service
@@ -94,7 +95,7 @@ class App:
             longest=limits.payload_bytes,
             aside=aside,
         )
-        self._series = Series(config.metrics.sensors) if config.metrics.sensors.enabled else None
+        self._series = Series(config.metrics.sensors)
         self._reporter = Reporter(self.metrics, config.limits.sensors, self._series)
         self._assembly = Assembly(config.sources, config.limits, groups=config.groups)
         events, windows = config.events, config.maintenance
@@ -122,7 +123,8 @@ class App:
         self._orders = Orders()
         self._desk: Desk = Desk(self._parts())
         self._web = WebServer(config.web, self.metrics.render, self.health, self._desk) if config.web.enabled else None
-        self._reloader = Reloader(file, config, self._reload, self._reloaded) if file else None
+        actions = Actions(self._reload, self._renew, self._reloaded, self.metrics.renewed)
+        self._reloader = Reloader(file, config, actions) if file else None
         self._worker: int | None = None
 
     def open(self) -> None:
@@ -136,9 +138,9 @@ class App:
         self.metrics.watch_outbox(lambda: Outgoing(self._outbox.waiting(), self._outbox.dropped))
         self.metrics.watch_journal(self._vault.written)
         self.metrics.watch_pages(self._pages)
-        if self._series:
-            self.metrics.watch_series(self._series.render)
+        self.metrics.watch_series(self._series.render)
         self.metrics.reloaded(True, time.time())
+        self.metrics.renewed(True)
         logging.getLogger("lstm_stream").addHandler(self.metrics.log_handler())
         warm_kernels()
         self._trainer.open()
@@ -221,23 +223,36 @@ class App:
 
     def _reload(self, config: Config) -> None:
         """Put another configuration in force, between two turns. Raises RefusedError; nothing has changed then."""
+        login = self._login(config)
         try:
-            self._service.ask(partial(self._configure, config)).result()
+            self._service.ask(partial(self._configure, config, login)).result()
         except CancelledError:
             raise RefusedError("the daemon is stopping") from None
 
-    def _configure(self, config: Config) -> None:
+    def _renew(self, config: Config) -> None:
+        """Log in at the broker with what the files hold now. Raises RefusedError."""
+        self._session.renew(config.broker, self._login(config))
+
+    def _login(self, config: Config) -> Login:
+        try:
+            return read_login(config.broker)
+        except SetupError as error:
+            raise RefusedError(str(error)) from None
+
+    def _configure(self, config: Config, login: Login) -> None:
         try:
             self._fleet.configure(config.groups, config.limits)
         except ValueError as error:
             raise RefusedError(str(error)) from None
         self._assembly.configure(config.sources, config.limits, config.groups)
         self._session.configure(config.sources, config.events)
+        self._session.renew(config.broker, login)
         self._delivery.configure(config.events, config.maintenance)
         self._errands.configure(config)
         self._inbox.limit(config.limits.inbox, config.limits.inbox_bytes, config.limits.overflow)
         self._service.configure(save_every(config.state), config.limits.batch)
         self._reporter.limit = config.limits.sensors
+        self._series.configure(config.metrics.sensors)
         self.metrics.configured(config.groups, config.events.severity)
         if config.log != self._config.log:
             logs.setup(config.log.level, config.log.format)
@@ -294,18 +309,8 @@ class App:
     def _intake(self) -> Intake:
         s, waiting = self._session, len(self._inbox)
         limit, forgotten = self._config.limits.inbox, self._fleet.forgotten
-        return Intake(
-            s.connected,
-            s.messages_received,
-            self._drops(),
-            waiting,
-            limit,
-            forgotten,
-            s.subscribed,
-            s.failures,
-            self._broker_losses.dropped,
-            s.clock.ahead,
-        )
+        line = s.connected, s.messages_received, self._drops(), waiting, limit, forgotten
+        return Intake(*line, s.subscribed, s.failures, self._broker_losses.dropped, s.clock.ahead, s.renewals)
 
     def _pages(self) -> Pages:
         recorder = self._watch.recorder

@@ -31,17 +31,24 @@ FREE = (
     "events.retain",
     "events.severity.*",
     "maintenance*",
-    "events.severity.*",
-    "maintenance*",
     "state.every",
     *(f"limits.{name}" for name in Limits.model_fields if name != "payload_bytes"),
     "log.*",
     "reload.*",
+    "metrics.*",
+    *(f"broker.{name}" for name in ("username", "password_file", "password_env")),
+    *(f"broker.{name}" for name in ("keepalive", "session_expiry", "reconnect_m??", "receive_maximum")),
+    *(f"broker.tls.{name}" for name in ("ca_file", "cert_file", "key_file", "min_version", "server_name")),
 )
 """Patterns of options, a group's name and a source's number as *."""
 
 FIXED = {
-    "broker.*": "the session with the broker was made with the former one",
+    "broker.host": "what the session keeps is at the former one",
+    "broker.port": "what the session keeps is at the former one",
+    "broker.client_id": "the broker keeps the session, and what waits in it, under the former one",
+    "broker.clean_session": "the session with the broker was made with the former one",
+    "broker.protocol": "the session with the broker was made with the former one",
+    "broker.tls.enabled": "whether the connection is encrypted goes with the port",
     "events.status_topic": "the broker holds the daemon's last will for the former one",
     "events.*": "the places where events go were made ready at the start",
     "web.*": "the web server was started with the former one",

@@ -1,9 +1,12 @@
 """The configuration, read again while the daemon runs: at SIGHUP, and when its file has changed.
 
     changed? -> read -> valid? -> can all of it change while running? -> apply, or say why not
+    password or certificates changed? -> renew, with the configuration in force
 
-Rule: all or nothing. Whatever is wrong with the new file, or cannot change, the former configuration stays in force as
-a whole, and log and metrics say so. A file is looked at by content, wherever links lead: Kubernetes swaps a link.
+Rules:
+1. All or nothing. Whatever is wrong with the new file, or cannot change, the former configuration stays in force as a
+   whole, and log and metrics say so. A configuration that is refused keeps no renewed certificate from being used.
+2. A file is looked at by content, wherever links lead: Kubernetes swaps a link.
 """
 
 from __future__ import annotations
@@ -12,8 +15,9 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from lstm_stream.changes import refusals
 from lstm_stream.config import Config
@@ -34,30 +38,32 @@ class RefusedError(Exception):
     """The configuration cannot be put in force; the message says what of it, and why."""
 
 
+class Actions(NamedTuple):
+    """What is done with what was read. Raising RefusedError means that nothing has changed."""
+
+    apply: Callable[[Config], None]  # puts a configuration in force
+    renew: Callable[[Config], None]  # uses the secrets and certificates that its files hold now
+    told: Callable[[bool, float], None]  # hears whether the latest attempt to apply went well, and when it was (unix s)
+    renewed: Callable[[bool], None]  # hears whether what the files hold is in use
+
+
 class Reloader:
-    """Watches `path`, whose content was `config` at the start.
+    """Watches `path`, whose content was `config` at the start, and the files with secrets that it names."""
 
-    `apply` puts a configuration in force or raises RefusedError, and nothing has changed then; `told` hears whether the
-    latest attempt went well, and when it was (unix s).
-    """
-
-    def __init__(
-        self, path: Path, config: Config, apply: Callable[[Config], None], told: Callable[[bool, float], None]
-    ) -> None:
+    def __init__(self, path: Path, config: Config, actions: Actions) -> None:
         self._path = path
         self._config = config
-        self._apply = apply
-        self._told = told
+        self._do = actions
         self._asked = False
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
-        self._stamp: Stamp | None = None
-        self._content = b""  # hash of what was read last
+        self._file = Files([path])
+        self._secrets = Files(config.broker.files)
+        self._missed: Files | None = None  # the secrets of a configuration that was refused
         self._looked_at = 0.0
 
     def open(self) -> None:
         """Start watching."""
-        self._stamp, self._content = _stamp(self._path), _content(self._path)
         self._looked_at = time.monotonic()
         self._thread = threading.Thread(target=self._watch, name="reload", daemon=True)
         self._thread.start()
@@ -75,13 +81,14 @@ class Reloader:
 
     def reload(self) -> bool:
         """Read the file and put it in force; whether that went well. What is wrong goes to the log."""
-        self._stamp, self._content = _stamp(self._path), _content(self._path)
+        self._file, self._missed = Files([self._path]), None
         try:
             config = load(self._path)
+            self._missed = Files(config.broker.files)
             problems = [self._problem(*refusal) for refusal in refusals(self._config, config)]
             if problems:
                 raise ConfigError(problems)
-            self._apply(config)
+            self._do.apply(config)
         except (ConfigError, RefusedError) as error:
             for line in str(error).splitlines():
                 log.error("%s", line)
@@ -92,9 +99,28 @@ class Reloader:
             good = False
         else:
             log.info("%s was read again and is in force", self._path)
-            self._config = config
+            self._config, self._secrets, self._missed = config, self._missed, None
+            self._do.renewed(True)
             good = True
-        self._told(good, time.time())
+        self._do.told(good, time.time())
+        return good
+
+    def renew(self) -> bool:
+        """Use what the files with secrets hold now; whether that went well. What is wrong goes to the log."""
+        self._secrets = Files(self._config.broker.files)
+        try:
+            self._do.renew(self._config)
+        except RefusedError as error:
+            log.error("%s", error)
+            log.error("the broker's new login cannot be used; the former one stays in use")
+            good = False
+        except Exception:
+            log.exception("the broker's new login could not be used")
+            good = False
+        else:
+            log.info("the files of the broker's login were read again")
+            good = True
+        self._do.renewed(good)
         return good
 
     def _watch(self) -> None:
@@ -102,28 +128,58 @@ class Reloader:
             if self._asked:
                 self._asked = False
                 self.reload()
-            elif self._has_changed():
-                self.reload()
+            elif self._is_time():
+                if self._have_changed(self._file) or (self._missed and self._have_changed(self._missed)):
+                    self.reload()
+                if self._have_changed(self._secrets):
+                    self.renew()
 
-    def _has_changed(self) -> bool:
-        every = self._config.reload.watch
-        if not every or time.monotonic() - self._looked_at < every:
+    def _is_time(self) -> bool:
+        """Whether to look at the files."""
+        every, now = self._config.reload.watch, time.monotonic()
+        if not every or now - self._looked_at < every:
             return False
-        self._looked_at = time.monotonic()
-        stamp = _stamp(self._path)
-        if stamp == self._stamp:
+        self._looked_at = now
+        return True
+
+    def _have_changed(self, files: Files) -> bool:
+        """Whether they hold something else, which nobody is writing just now."""
+        if not files.differ():
             return False
-        content = _content(self._path)
-        if content == self._content:  # touched, or linked elsewhere
-            self._stamp = stamp
-            return False
+        content = files.content()
         self._closing.wait(PAUSE)
-        return content == _content(self._path)  # else somebody is writing it
+        return content == files.content()
 
     def _problem(self, path: Steps, why: str) -> Problem:
         """With the line where it stands."""
         place = _place(self._path, path)
         return Problem(str(self._path), *place, dotted(path), f"cannot change while running, as {why}", ADVICE)
+
+
+class Files:
+    """Files, as they are now."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._stamps = self.stamps()
+        self._content = self.content()
+
+    def differ(self) -> bool:
+        """Whether any holds something else than it did."""
+        if (stamps := self.stamps()) == self._stamps:
+            return False
+        if differ := self.content() != self._content:
+            return differ
+        self._stamps = stamps  # touched, or linked elsewhere
+        return False
+
+    def stamps(self) -> list[Stamp | None]:
+        """What tells at little cost that a file may hold something else."""
+        return [_stamp(path) for path in self._paths]
+
+    def content(self) -> list[bytes]:
+        """A hash of each."""
+        return [_content(path) for path in self._paths]
 
 
 def _place(file: Path, path: Steps) -> Place:

@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from lstm_stream.changes import FIXED, FREE, differences, obstacle, refusals
 from lstm_stream.config import Config
 from lstm_stream.config.file import parse
 from lstm_stream.records import Message, Reading
-from lstm_stream.reload import RefusedError, Reloader
+from lstm_stream.reload import Actions, RefusedError, Reloader
 
 
 def refused(old: str, new: str) -> list[str]:
@@ -39,6 +40,10 @@ def refused(old: str, new: str) -> list[str]:
         ("", "limits: {sensors: 5, inbox: 10, batch: 1, depth: 3}"),
         ("", "events: {topic: 'a/{sensor}', qos: 0, retain: true}\nstate: {every: 5}\nreload: {watch: 0}"),
         ("", "events: {severity: {critical: 5, at_least: {stuck: critical}}}\nmaintenance: [{groups: [a]}]"),
+        ("", "metrics: {sensors: {allow: ['*'], limit: 5, top: 3, stay: 1m}}"),
+        ("", "broker: {username: me, password_env: SECRET, keepalive: 30, reconnect_min: 2, receive_maximum: 9}"),
+        ("broker: {tls: {enabled: true}}", "broker: {tls: {enabled: true, ca_file: ca, min_version: '1.3'}}"),
+        ("broker: {tls: {enabled: true}}", "broker: {tls: {enabled: true, cert_file: a, key_file: b, server_name: c}}"),
     ],
 )
 def test_what_loses_no_state_can_change(old: str, new: str) -> None:
@@ -49,6 +54,10 @@ def test_what_loses_no_state_can_change(old: str, new: str) -> None:
     ("new", "option"),
     [
         ("broker: {host: elsewhere}", "broker.host"),
+        ("broker: {port: 8883}", "broker.port"),
+        ("broker: {client_id: another}", "broker.client_id"),
+        ("broker: {clean_session: true}", "broker.clean_session"),
+        ("broker: {protocol: '5'}", "broker.protocol"),
         ("broker: {tls: {enabled: true}}", "broker.tls.enabled"),
         ("events: {status_topic: here}", "events.status_topic"),
         ("events: {files: [{path: x}]}", "events.files"),
@@ -113,18 +122,31 @@ class Watched:
         self.applied: list[Config] = []
         self.told: list[bool] = []
         self.refuse = ""
-        self.heard = threading.Event()
+        self.secrets: list[str] = []
+        self.heard, self.renewed = threading.Event(), threading.Event()
         config = parse(path.read_text(), str(path))
-        self.reloader = Reloader(path, config, self.apply, self.tell)
+        self.reloader = Reloader(path, config, Actions(self.apply, self.renew, self.tell, self.hear))
 
     def apply(self, config: Config) -> None:
         if self.refuse:
             raise RefusedError(self.refuse)
+        self.renew(config)
         self.applied.append(config)
+
+    def renew(self, config: Config) -> None:
+        for path in config.broker.files:
+            try:
+                self.secrets.append(path.read_text())
+            except OSError as error:
+                raise RefusedError(str(error)) from None
 
     def tell(self, good: bool, _at: float) -> None:
         self.told.append(good)
         self.heard.set()
+
+    def hear(self, good: bool) -> None:
+        self.login_is_good = good
+        self.renewed.set()
 
     def wait(self) -> bool:
         """Whether the next attempt went well."""
@@ -195,7 +217,7 @@ def test_what_cannot_change_is_told_with_its_line_and_nothing_else_changes_eithe
         one.path.write_text("reload: {watch: 10ms}\nlog: {level: debug}\nbroker:\n  host: elsewhere\n")
         assert not one.wait()
     assert one.applied == []
-    assert f"{one.path}:4:3: broker.host: cannot change while running, as the session" in caplog.text
+    assert f"{one.path}:4:3: broker.host: cannot change while running, as what the session keeps is at" in caplog.text
 
 
 def test_what_the_daemon_itself_refuses_is_told(
@@ -226,7 +248,77 @@ def test_a_file_that_is_only_touched_is_not_read_again(watched: Callable[..., Wa
     assert not one.wait()
 
 
+SECRET = "reload: {{watch: 10ms}}\nbroker: {{username: me, password_file: {}}}\n"
+
+
+def test_a_secret_that_is_swapped_as_kubernetes_does_is_used(watched: Callable[..., Watched], tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "password").write_text(name)
+    (tmp_path / "data").symlink_to("one")
+    (tmp_path / "password").symlink_to("data/password")
+    one = watched(SECRET.format(tmp_path / "password"))
+    (tmp_path / "new").symlink_to("two")
+    (tmp_path / "new").replace(tmp_path / "data")
+    assert one.renewed.wait(20)
+    assert (one.secrets, one.login_is_good) == (["two"], True)
+    assert one.told == []  # the configuration is the same
+
+
+def test_a_secret_that_cannot_be_used_is_told_and_the_next_one_is_used(
+    watched: Callable[..., Watched], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "password").write_text("one")
+    one = watched(SECRET.format(tmp_path / "password"))
+    (tmp_path / "password").unlink()
+    assert one.renewed.wait(20)
+    assert not one.login_is_good
+    assert "No such file" in caplog.text
+    assert "the former one stays in use" in caplog.text
+    one.renewed.clear()
+    (tmp_path / "password").write_text("two")
+    assert one.renewed.wait(20)
+    assert (one.secrets, one.login_is_good) == (["two"], True)
+
+
+def test_a_refused_configuration_keeps_no_secret_from_being_renewed(
+    watched: Callable[..., Watched], tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("one")
+    one = watched(SECRET.format(tmp_path / "password"))
+    one.path.write_text(SECRET.format(tmp_path / "password").replace("me", "me, port: 1"))
+    assert not one.wait()
+    (tmp_path / "password").write_text("two")
+    assert one.renewed.wait(20)
+    assert one.secrets[-1] == "two"
+    assert set(one.told) == {False}
+
+
+def test_a_configuration_that_names_a_secret_waits_for_it(watched: Callable[..., Watched], tmp_path: Path) -> None:
+    one = watched()
+    one.path.write_text(SECRET.format(tmp_path / "password"))
+    assert not one.wait()
+    (tmp_path / "password").write_text("secret")
+    assert one.wait()
+    assert one.secrets == ["secret"]
+
+
 # --- the daemon
+
+
+@contextmanager
+def running(path: Path) -> Iterator[Any]:
+    """The daemon that a file describes."""
+    app = build(parse(path.read_text(), str(path)), file=path)
+    app.open()
+    thread = threading.Thread(target=app.run)
+    thread.start()
+    try:
+        yield app
+    finally:
+        app.stop()
+        thread.join(30)
+        app.close()
 
 
 @pytest.fixture
@@ -234,14 +326,8 @@ def app(mosquitto: Any, tmp_path: Path) -> Iterator[Any]:
     """A running daemon with its file at tmp_path / config.yaml, at a real broker."""
     path = tmp_path / "config.yaml"
     path.write_text(written(mosquitto, tmp_path))
-    app = build(parse(path.read_text(), str(path)), file=path)
-    app.open()
-    thread = threading.Thread(target=app.run)
-    thread.start()
-    yield app
-    app.stop()
-    thread.join(30)
-    app.close()
+    with running(path) as app:
+        yield app
 
 
 def written(broker: Any, folder: Path, rest: str = "") -> str:
@@ -286,6 +372,80 @@ def test_the_running_daemon_takes_other_topics_groups_and_limits(
     stats = app.stats()
     assert stats.samples == 5  # nobody hears one/ any more
     assert "unknown_topic" not in stats.rejections
+
+
+def test_series_of_single_sensors_come_and_go_while_it_runs(
+    app: Any, mosquitto: Any, tmp_path: Path, wait_until: Callable[..., Any]
+) -> None:
+    def scraped() -> str:
+        return app.metrics.render()[0].decode()
+
+    def sensors(settings: str) -> None:
+        rest = "sources: [{topic: 'one/{sensor}'}]\ngroups: {default: {model: {hidden: 2}}}\n"
+        (tmp_path / "config.yaml").write_text(
+            written(mosquitto, tmp_path, f"{rest}metrics: {{sensors: {{{settings}}}}}\n")
+        )
+        app.reload()
+
+    def hear(value: int) -> None:
+        for name in ("a", "b"):
+            app._inbox.put(Message(f"one/{name}", str(value).encode(), 1.7e9 + 60 * value))
+
+    hear(1)
+    wait_until(lambda: app.stats().samples == 2, "the first samples")
+    assert "sensor_series" not in scraped()
+    sensors("allow: [a]")
+    wait_until(lambda: app._config.metrics.sensors.allow == ("a",), "the list")
+    hear(2)
+    wait_until(lambda: 'sensor="a"' in scraped(), "the sensor")
+    hear(3)
+    wait_until(lambda: 'sensor_observed_value{group="default",sensor="a",channel="value"} 3' in scraped(), "its value")
+    assert 'sensor="b"' not in scraped()
+    sensors("top: 1, allow: [b]")
+    wait_until(lambda: 'sensor_observed_value{group="default",sensor="b",channel="value"} NaN' in scraped(), "another")
+    assert 'sensor_observed_value{group="default",sensor="a",channel="value"} 3' in scraped()  # in the top now
+    sensors("")
+    wait_until(lambda: "sensor_series" not in scraped(), "none")
+
+
+def test_the_running_daemon_logs_in_with_another_password_and_says_what_is_wrong_with_one(
+    mosquitto_factory: Any,
+    tmp_path: Path,
+    wait_until: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reload, "PAUSE", 0.01)
+    broker = mosquitto_factory(users={"one": "first", "two": "second"})
+    path, password = tmp_path / "config.yaml", tmp_path / "password"
+
+    def write(user: str) -> None:
+        login = f"username: {user}, password_file: {password}, reconnect_min: 0.1"
+        text = written(broker, tmp_path, "sources: [{topic: 'one/{sensor}'}]\nreload: {watch: 10ms}\n")
+        path.write_text(text.replace("broker: {", f"broker: {{{login}, "))
+
+    password.write_text("first\n")
+    write("one")
+    with running(path) as app:
+        wait_until(lambda: app.health().checks["subscription"] == "ok", "the subscription")
+        with caplog.at_level(logging.INFO):
+            password.write_text("wrong\n")  # the content alone
+            wait_until(lambda: "check broker.username" in app.health().checks["broker"], "the broker's refusal")
+        assert not app.health().ready
+        assert "logging in anew" in caplog.text
+        assert "wrong" not in caplog.text
+        assert metric(app, "mqtt_login_current") == 1  # it is what the file says
+        password.write_text("second\n")
+        write("two")
+        wait_until(lambda: app.health().checks["subscription"] == "ok", "the other user")
+        assert metric(app, "config_last_reload_successful") == 1
+        password.write_text("")
+        wait_until(lambda: metric(app, "mqtt_login_current") == 0, "the complaint")
+        assert f"broker.password_file: {password} is empty" in caplog.text
+        assert app.health().checks["broker"] == "ok"
+        assert metric(app, "mqtt_connected") == 1
+    assert sum(app._session.failures.values()) == app._session.failures["login"]
+    assert app._session.disconnects == 0
 
 
 def test_a_group_that_has_sensors_cannot_go(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field, model_validator
 
 from lstm_stream.config.section import Section, conflict
@@ -32,6 +34,11 @@ class TLS(Section):
     server_name: Host | None = Field(
         default=None, description="The name that the broker's certificate must have. null: that of broker.host."
     )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Certificates and key, as far as they are given."""
+        return tuple(path for path in (self.ca_file, self.cert_file, self.key_file) if path is not None)
 
     @model_validator(mode="after")
     def _complete(self) -> TLS:
@@ -82,6 +89,11 @@ class Broker(Section):
         description="MQTT 5: messages the broker may send ahead of acknowledgement (QoS 1).",
     )
     tls: TLS = Field(default=TLS(), description="Encryption of the connection.")
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those that hold what lets the session in: password, certificates, key."""
+        return (*((self.password_file,) if self.password_file else ()), *self.tls.files)
 
     @model_validator(mode="after")
     def _consistent(self) -> Broker:

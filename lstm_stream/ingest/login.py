@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from lstm_stream import secret, tls
@@ -12,6 +15,33 @@ from lstm_stream.config import TLS, Broker
 
 class SetupError(ValueError):
     """The session cannot even be tried. The text names the option and says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What lets a session in, as it was read; two are equal where a broker could not tell them apart."""
+
+    username: str | None
+    password: str | None = field(repr=False)
+    tls: TLS
+    digests: tuple[bytes, ...] = field(repr=False)  # of certificates and key
+    context: ssl.SSLContext | None = field(compare=False, repr=False)
+
+
+def read_login(broker: Broker) -> Login:
+    """What the configuration, its files and the environment say now. Raises SetupError."""
+    digests = tuple(map(_digest, broker.tls.files))  # before: what changes meanwhile is seen as a change later
+    password = read_password(broker)
+    context = tls_context(broker.tls) if broker.tls.enabled else None
+    return Login(broker.username, password, broker.tls, digests, context)
+
+
+def _digest(path: Path) -> bytes:
+    """Of what a file holds; whoever needs the content says what is wrong with it."""
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError:
+        return b""
 
 
 def read_password(broker: Broker) -> str | None:
@@ -44,6 +74,16 @@ def tls_context(options: TLS) -> ssl.SSLContext:
         except ValueError as error:
             raise SetupError(f"broker.tls.cert_file, key_file: {error}") from None
     return context
+
+
+class Encryption(ssl.SSLContext):
+    """For a client that takes one context for good: encrypts with the latest that it was given."""
+
+    latest: ssl.SSLContext
+
+    def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
+        """As the latest does."""
+        return self.latest.wrap_socket(sock, *args, **options)
 
 
 class _Context(ssl.SSLContext):

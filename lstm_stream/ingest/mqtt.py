@@ -22,18 +22,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from paho.mqtt import client as paho
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
-from lstm_stream import __version__
 from lstm_stream.config import Broker, Events, Source
 from lstm_stream.ingest.aside import Aside
-from lstm_stream.ingest.client import Client
+from lstm_stream.ingest.client import Client, status
 from lstm_stream.ingest.clock import Clock
 from lstm_stream.ingest.inbox import Inbox
+from lstm_stream.ingest.login import Login, read_login
 from lstm_stream.ingest.own import OwnTopics
 from lstm_stream.ingest.receipts import Receipts, content_of
 from lstm_stream.ingest.topics import subscriptions
@@ -68,8 +67,11 @@ class Session:
         self.messages_received = 0
         self.losses = {"stopping": 0, "internal": 0}  # messages that came too late for this process, or met a defect
         self.disconnects = 0
+        self.renewals = 0  # connections left on purpose, for another login
         self._broker = broker
+        self._login: Login | None = None
         self._troubles = Troubles(broker)
+        self.failures = self._troubles.failures  # attempts to connect that led to nothing, by why
         self._aside = aside or Aside()
         self._sources = sources
         self._filters = subscriptions(sources, self._aside.filters)
@@ -98,15 +100,17 @@ class Session:
         Raises SetupError where it cannot work: an unreadable password or certificate.
         """
         client = Client(self._broker, self._arrived if self._bulk else None, self._may_read, self._longest, self.clock)
-        client.prepare()
+        self._login = read_login(self._broker)
+        client.prepare(self._login)
         self.configure(self._sources, self._events)  # by now all listen who want to
-        client.will_set(self._events.status_topic, _status("offline"), qos=1, retain=True)
+        client.will_set(self._events.status_topic, status("offline"), qos=1, retain=True)
         client.on_pre_connect = self._before_connect
         client.on_connect = self._connected
         client.on_connect_fail = self._connect_failed
         client.on_disconnect = self._disconnected
         client.on_subscribe = self._subscribed
         client.on_message = self._received
+        client.on_leave = self._left
         self._client = client
         client.loop_start()
 
@@ -126,6 +130,17 @@ class Session:
             self._subscribe(client, {topic: qos for topic, qos in filters.items() if former.get(topic) != qos})
             self._judge()
 
+    def renew(self, broker: Broker, login: Login) -> None:
+        """Connect anew on the same session where these say anything new. From any thread; returns at once.
+
+        `broker` may differ in all but what makes the session another: changes.py has it.
+        """
+        if (broker, login) == (self._broker, self._login) or (client := self._client) is None:
+            return
+        self._broker, self._login = broker, login
+        self._troubles.renewed()
+        client.renew(broker, login)
+
     def _subscribe(self, client: paho.Client, filters: dict[str, int]) -> None:
         """Leave the former filters and ask for these."""
         with self._lock:  # no answer comes before it is known what was asked
@@ -135,6 +150,11 @@ class Session:
                 _, packet_id = client.subscribe(list(filters.items()))
                 if packet_id is not None:
                     self._asked[packet_id] = list(filters)
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, in words; "" if nothing is."""
+        return self._troubles.text
 
     def stop_intake(self) -> None:
         """Take no more messages: what comes from now on stays unacknowledged, and comes again next time (QoS 1)."""
@@ -188,14 +208,7 @@ class Session:
         client = self._client
         if client is None:
             raise ConnectionError("the session is not open")
-        receipt = client.publish(topic, payload, qos, retain)
-        if receipt.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
-            raise BlockingIOError(f"too many messages wait for {self._troubles.address}")
-        if receipt.rc == MQTTErrorCode.MQTT_ERR_NO_CONN and qos:
-            receipt.rc = MQTTErrorCode.MQTT_ERR_SUCCESS  # it waits for the next connection
-        elif receipt.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise ConnectionError(f"{self._troubles.address} is away")
-        return receipt
+        return client.send(topic, payload, qos, retain)
 
     def close(self, timeout: float) -> None:
         """Deliver what was published, say offline, disconnect; give up after `timeout` seconds. May be called twice."""
@@ -205,7 +218,7 @@ class Session:
         deadline = time.monotonic() + timeout
         if self.connected:
             qos = max(1, self._events.qos)  # that of the events: the broker confirms each kind in order
-            client.say_last(self._events.status_topic, _status("offline"), qos, timeout)
+            client.say_last(self._events.status_topic, status("offline"), qos, timeout)
         if lost := self.losses["stopping"]:
             _log.warning("%d messages of QoS 0 came while stopping and are lost; with QoS 1 they come again", lost)
         self._closing = True
@@ -225,8 +238,7 @@ class Session:
         self._lost("given_up")  # where paho gave it up without a word
 
     def _connect_failed(self, _client: paho.Client, _userdata: Any) -> None:
-        error = sys.exc_info()[1]  # paho calls this from its except clause and does not pass the error
-        self._troubles.unreachable(error)
+        self._troubles.unreachable(sys.exc_info()[1])  # paho calls this from its except clause, without the error
 
     def _connected(
         self, client: paho.Client, _userdata: Any, flags: paho.ConnectFlags, reason: ReasonCode, _properties: Any
@@ -244,12 +256,11 @@ class Session:
             self._receipts.begin(kept)
             self.connected = True
         self._since = time.monotonic()
-        self._troubles.text = "not subscribed yet"
-        _log.info("connected to %s (%s session)", self._troubles.address, "kept" if kept else "new")
+        self._troubles.connected(kept)
         self._asked.clear()
         self._refused.clear()
         self._subscribe(client, self._filters)
-        client.publish(self._events.status_topic, _status("online"), qos=1, retain=True)
+        client.publish(self._events.status_topic, status("online"), qos=1, retain=True)
 
     def _subscribed(
         self, _client: paho.Client, _userdata: Any, packet_id: int, reasons: list[ReasonCode], _properties: Any
@@ -269,9 +280,7 @@ class Session:
             self.subscribed = not refused and not self._asked
             self._troubles.text = "" if self.subscribed or refused else "not subscribed yet"
         if refused:
-            self._troubles.tell(
-                f"{self._troubles.address} refused the subscription to {', '.join(refused)}; check its access rules"
-            )
+            self._troubles.denied(", ".join(refused))
 
     def _arrived(self, chunk: Chunk) -> None:
         """Messages read in bulk. Whatever goes wrong is logged, as paho does with what is wrong in a callback."""
@@ -359,7 +368,7 @@ class Session:
         else:
             self._lost("hung_up")
         if not self._answered and not self._closing:
-            self._troubles.hung_up()
+            self._troubles.hung_up(self._client.alert if self._client else "")
 
     def _lost(self, kind: str, reason: str = "") -> None:
         """The connection is gone. Does nothing where there was none."""
@@ -377,24 +386,15 @@ class Session:
         if self._on_disconnect is not None:
             self._on_disconnect(kind)
 
+    def _left(self) -> None:
+        """The connection ends on purpose; what is unacknowledged comes again over the next one, and is known."""
+        with self._lock:
+            self.connected = self.subscribed = False
+        self.renewals += 1
+        self._troubles.left()
+
     def _ask_less(self) -> None:
         """The broker may have hung up because of a subscription: do without those that are not needed."""
         for topic in self._aside.give_up():
             self._filters.pop(topic, None)
             _log.warning("%s hung up when asked for %s; this is not asked for any more", self._troubles.address, topic)
-
-    # -- the rest
-
-    @property
-    def problem(self) -> str:
-        """What is wrong, in words; "" if nothing is."""
-        return self._troubles.text
-
-    @property
-    def failures(self) -> dict[str, int]:
-        """Attempts to connect that led to nothing, by why."""
-        return self._troubles.failures
-
-
-def _status(state: str) -> bytes:
-    return orjson.dumps({"state": state, "version": __version__})

@@ -54,7 +54,7 @@ _PINGREQ = b"\xc0\x00"
 class Tap:
     """A socket, as far as paho uses one. `deliver` is called on the thread that reads and must not raise.
 
-    `heard` is when bytes last came (monotonic s), `is_held` whether reading is held back.
+    `heard` is when bytes last came (monotonic s), `is_held` whether reading is held back, `alert` why TLS ended.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Tap:
     ) -> None:
         self.heard = time.monotonic()
         self.is_held = False
+        self.alert = ""
         self._admits = admits
         self._apart = apart
         self._found = _MUCH  # bytes, by the latest read
@@ -171,7 +172,7 @@ class Tap:
         self._buffer[: self._stop - self._start] = self._buffer[self._start : self._stop]
         self._start, self._stop = 0, self._stop - self._start
         held = self._stop
-        received = self._socket.recv_into(self._buffer[held:])
+        received = self._receive(held)
         self._stop += received
         if self._secure:
             for _ in range(_RECORDS):
@@ -184,6 +185,16 @@ class Tap:
                     break
         self._found = self._stop - held
         return bool(received)
+
+    def _receive(self, at: int) -> int:
+        """Read into the buffer; remember what the broker says of our TLS before it hangs up."""
+        try:
+            return int(self._socket.recv_into(self._buffer[at:]))
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self.alert = error.reason or ""
+            raise
 
     def _siphon(self) -> None:
         """Deliver the PUBLISHes at the front of the buffer, up to a packet that is paho's or not complete."""

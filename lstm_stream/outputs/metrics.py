@@ -229,6 +229,10 @@ class Metrics:
         if ok:
             self._reload_success.set(now)
 
+    def renewed(self, ok: bool) -> None:
+        """The files of the broker's login were read: what they hold is in use, or cannot be and the former stays."""
+        self._login_ok.set(ok)
+
     def log_handler(self) -> logging.Handler:
         """A handler that counts log messages by level."""
         return CountingHandler(self._log_messages)
@@ -263,6 +267,9 @@ class Metrics:
         self._reload_ok = self._gauge("config_last_reload_successful", "1 where the latest reading of it succeeded.")
         self._reload_success = self._gauge(
             "config_last_reload_success_timestamp_seconds", "When the configuration in force was read."
+        )
+        self._login_ok = self._gauge(
+            "mqtt_login_current", "1 while password and certificates are used as the files hold them."
         )
 
     def _build_line(self) -> None:

@@ -31,6 +31,7 @@ class Intake(NamedTuple):
     failures: Mapping[str, int] = {}  # attempts to connect that led to nothing, by why
     broker_dropped: int = 0  # messages that the broker says it lost, of all its clients
     ahead: float = 0.0  # s by which arrivals are dated before the machine's clock, which was set back
+    renewals: int = 0  # connections left on purpose, to log in anew
 
 
 class Outgoing(NamedTuple):
@@ -96,6 +97,9 @@ def intake_families(intake: Intake) -> Iterator[Metric]:
         "lstm_stream_sensors_forgotten",
         "Sensors removed after long silence (limits.forget_after).",
         intake.forgotten,
+    )
+    yield CounterMetricFamily(
+        "lstm_stream_mqtt_renewals", "Connections left on purpose, to log in anew.", intake.renewals
     )
     yield GaugeMetricFamily("lstm_stream_mqtt_subscribed", "1 while every subscription holds.", intake.subscribed)
     failed = CounterMetricFamily(

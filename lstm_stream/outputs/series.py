@@ -86,8 +86,8 @@ class Copy(NamedTuple):
 class Shown(NamedTuple):
     """What a scrape shows: never changed once it is there."""
 
-    copies: tuple[Copy, ...] = ()
-    counts: tuple[int, int, int, int] = (0, 0, 0, 0)  # shown and left out by `allow`, shown and left out by `top`
+    copies: tuple[Copy, ...]
+    counts: tuple[int, int, int, int]  # shown and left out by `allow`, shown and left out by `top`
 
 
 class _Table:
@@ -139,6 +139,11 @@ class _Table:
                 self.facts[:, self.row[slot]], self.values[:, self.row[slot]] = np.nan, np.nan
                 self.row[slot] = -1  # until the next look
 
+    def judge(self, allowed: re.Pattern[str]) -> None:
+        """Another allow-list."""
+        for slot in np.flatnonzero(self.there()).tolist():
+            self.wanted[slot] = bool(allowed.fullmatch(str(self.sensors[slot])))
+
     def write(self, samples: Samples, verdicts: Verdicts) -> None:
         """The latest of each sensor stays: numpy assigns in order."""
         slot, v, known = samples.slot, verdicts, np.isfinite(verdicts.threshold)
@@ -175,16 +180,28 @@ class Series:
 
     def __init__(self, settings: SensorSeries) -> None:
         self._settings = settings
-        self._allowed = re.compile("|".join(map(fnmatch.translate, settings.allow)) or "(?!)")
+        self._allowed = _pattern(settings.allow)
         self._sticky: Sticky[Key] = Sticky(settings.top, settings.stay)
         self._tables: dict[tuple[str, tuple[str, ...]], _Table] = {}
         self._silent: set[tuple[str, str]] = set()
         self._looked_at = -np.inf
         self._new = False  # sensors have come since
         self._counts = (0, 0, 0, 0)
-        self._shown = Shown()
+        self._shown: Shown | None = None
 
     # --- the worker's
+
+    def configure(self, settings: SensorSeries) -> None:
+        """Show what these say from the next refresh on; who is shown then as before keeps what it shows."""
+        if settings == self._settings:
+            return
+        self._settings, self._allowed = settings, _pattern(settings.allow)
+        self._sticky.limit(settings.top, settings.stay)
+        if not settings.enabled:
+            self._tables, self._counts = {}, (0, 0, 0, 0)
+        for table in self._tables.values():
+            table.judge(self._allowed)
+        self._new = True
 
     def take(
         self,
@@ -196,6 +213,8 @@ class Series:
         verdicts: Verdicts,
     ) -> None:
         """A batch of one group's samples; `sensors` and `stay` are by slot."""
+        if not self._settings.enabled:
+            return
         key = group, channels
         if key not in self._tables:
             self._tables[key] = _Table(group, channels)
@@ -222,7 +241,8 @@ class Series:
         if self._new or now - self._looked_at >= LOOK:
             self._looked_at, self._new = now, False
             self._choose(now)
-        self._shown = Shown(tuple(table.copy(self._silent) for table in self._tables.values()), self._counts)
+        copies = tuple(table.copy(self._silent) for table in self._tables.values())
+        self._shown = Shown(copies, self._counts) if self._settings.enabled else None
 
     def _choose(self, now: float) -> None:
         tables = list(self._tables.values())
@@ -265,8 +285,9 @@ class Series:
     # --- the scrape's
 
     def render(self) -> list[bytes]:
-        """The text of all series in pieces, each line after a line feed."""
-        shown = self._shown
+        """The text of all series in pieces, each line after a line feed; nothing where none is asked for."""
+        if (shown := self._shown) is None:
+            return []
         text = [_count(SHOWN, "Sensors with series of their own.", shown.counts[::2])]
         text.append(
             _count(
@@ -280,6 +301,11 @@ class Series:
             text.append(header(f"lstm_stream_sensor_{name}", documentation))
             text += [lines(copy.block.before[name], copy.values[k]) for copy in shown.copies]
         return text
+
+
+def _pattern(allow: Sequence[str]) -> re.Pattern[str]:
+    """What fits any of these, or nothing."""
+    return re.compile("|".join(map(fnmatch.translate, allow)) or "(?!)")
 
 
 def _count(name: str, documentation: str, counts: Sequence[int]) -> bytes:

@@ -20,6 +20,13 @@ class Sticky(Generic[K]):
         self._stay = stay
         self._members: dict[K, float] = {}  # when it was last among the highest
 
+    def limit(self, size: int, stay: float) -> None:
+        """From the next choice on; where there are too many, who was last among the highest longest ago goes."""
+        self._size, self._stay = size, stay
+        longest = sorted(self._members, key=lambda key: self._members[key])
+        for key in longest[: max(0, len(longest) - size)]:
+            del self._members[key]
+
     def choose(
         self, ranked: Sequence[K], is_there: Callable[[K], bool], is_alarmed: Callable[[K], bool], now: float
     ) -> list[K]:

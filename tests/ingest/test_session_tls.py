@@ -72,6 +72,19 @@ def test_tls_at_the_brokers_end_alone_is_named_as_a_possible_cause(
     wait_until(lambda: "is TLS on at one end only?" in line.session.problem, "the reason")
 
 
+@pytest.mark.parametrize("version", ["tlsv1.2", "tlsv1.3"])
+@pytest.mark.parametrize("ours", [None, "expired"])
+def test_a_broker_that_does_not_take_our_certificate_is_understood(
+    mosquitto_factory: Any, open_line: Any, wait_until: Any, certificates: Path, version: str, ours: str | None
+) -> None:
+    files = [f"{option} {certificates}/{file}" for option, file in _FILES.items()]
+    broker = mosquitto_factory(extra=[*files, "require_certificate true", f"tls_version {version}"])
+    shown = {"cert_file": certificates / f"{ours}.crt", "key_file": certificates / f"{ours}.key"} if ours else {}
+    line = open_line(broker, tls={"enabled": True, "ca_file": certificates / "ca.crt", **shown})
+    wait_until(lambda: "broker.tls.cert_file" in line.session.problem, "the reason")
+    assert "at one end only" not in line.session.problem
+
+
 def test_tls_at_our_end_alone_is_reported(mosquitto: Any, open_line: Any, wait_until: Any) -> None:
     line = open_line(mosquitto, tls={"enabled": True})
     wait_until(lambda: "cannot reach" in line.session.problem, "the reason")
