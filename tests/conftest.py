@@ -10,7 +10,6 @@ from __future__ import annotations
 import getpass
 import json
 import os
-import secrets
 import shutil
 import socket
 import subprocess
@@ -26,8 +25,10 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests.ports import unused_port
+
 _HOST = "127.0.0.1"
-_PATIENCE = 20.0  # seconds; far above what a start takes, for a busy machine
+_PATIENCE = 60.0  # seconds; far above what a start takes, for a busy machine
 _WORKERS = 4  # at most: each holds the machine code of all kernels
 _IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
@@ -97,22 +98,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.removeprefix("tests/").startswith(_FIRST))
 
 
-def _unused_port() -> int:
-    """A port nobody listens on, below the ephemeral range.
-
-    Linux hands the ports above to outgoing connections: a client that retries while its server is away could
-    take the server's port, or even connect to itself.
-    """
-    while True:
-        port = 20_000 + secrets.randbelow(10_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind((_HOST, port))
-            except OSError:
-                continue
-            return port
-
-
 def _program(name: str) -> str:
     """The path of a program that a test needs."""
     path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
@@ -139,7 +124,7 @@ class Server:
 
     folder: Path
     host: str = _HOST
-    port: int = field(default_factory=_unused_port)
+    port: int = field(default_factory=unused_port)
     process: subprocess.Popen[bytes] | None = None
 
     def prepare(self) -> Sequence[str | Path]:
@@ -270,12 +255,12 @@ class Prometheus(Server):
 @pytest.fixture
 def free_port() -> Callable[[], int]:
     """Gives loopback ports that nobody listens on."""
-    return _unused_port
+    return unused_port
 
 
 @pytest.fixture
 def wait_until() -> Callable[..., Any]:
-    """`wait_until(condition, what, timeout=20)`: the first true value of condition(), or a failed test."""
+    """`wait_until(condition, what, timeout=60)`: the first true value of condition(), or a failed test."""
     return _wait_until
 
 

@@ -36,7 +36,7 @@ class Daemon:
     def stop(self) -> None:
         if self.thread.is_alive():
             self.app.stop()
-            self.thread.join(30)
+            self.thread.join(60)
             self.app.close()
 
     def plot(self, *arguments: str | Path) -> int:

@@ -16,12 +16,12 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 def _publish(program: Callable[[str], str], broker: Any, *options: str) -> int:
     command = [program("mosquitto_pub"), "-h", broker.host, "-p", str(broker.port), "-t", "t", "-m", "m", *options]
-    return subprocess.run(command, capture_output=True, timeout=20, check=False).returncode
+    return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode
 
 
 def _receive(program: Callable[[str], str], broker: Any, *options: str) -> str:
     command = [program("mosquitto_sub"), "-h", broker.host, "-p", str(broker.port), "-t", "t", "-W", "5", *options]
-    return subprocess.run(command, capture_output=True, timeout=20, check=False, text=True).stdout.strip()
+    return subprocess.run(command, capture_output=True, timeout=60, check=False, text=True).stdout.strip()
 
 
 def test_the_broker_delivers_and_can_go_away_and_come_back_on_its_port(mosquitto: Any, program: Any) -> None:

@@ -286,7 +286,7 @@ def running(plant: Callable[..., Plant], free_port: Callable[[], int]) -> Iterat
     thread.start()
     yield one
     app.stop()
-    thread.join(30)
+    thread.join(60)
     app.close()
 
 

@@ -13,7 +13,7 @@ from lstm_stream.config import VIEWS
 
 KINDS = ("own", "shared", "bare", "join", "count", "mean")
 
-_RETRAINING = {"every": 48, "history": 128, "lag": 8, "epochs": 1, "patience": "5s"}
+_RETRAINING = {"every": 48, "history": 128, "lag": 8, "epochs": 1, "patience": "60s"}
 
 
 def configuration(folder: Path, broker: int, web: int, durability: str = "strict") -> dict[str, Any]:

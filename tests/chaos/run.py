@@ -13,9 +13,12 @@ import numpy as np
 from lstm_stream.config import Config
 from tests.chaos.judge import final, judge, judge_stamped, received, turns_in
 from tests.chaos.load import configuration, messages
-from tests.chaos.world import Broker, Daemons, Keeper, Listener, Network, Publisher, free_port, wait_until
+from tests.chaos.world import Broker, Daemons, Keeper, Listener, Network, Publisher, wait_until
+from tests.ports import unused_port
 
 SCORED = "lstm_stream_samples_processed_total"
+SUBSCRIBED = "lstm_stream_mqtt_subscribed"
+DECODED = [f'lstm_stream_messages_decoded_total{{path="{path}"}}' for path in ("fast", "slow")]
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def run(plan: Plan, folder: Path, say: bool = True) -> list[str]:
     broker.start()
     network = Network(broker.port)
     network.start()
-    config = configuration(folder, network.port, free_port())
+    config = configuration(folder, network.port, unused_port())
     daemons = Daemons(folder, config)
     keeper = Keeper(folder / "state.db")
     listener = Listener(broker.port)
@@ -46,8 +49,7 @@ def run(plan: Plan, folder: Path, say: bool = True) -> list[str]:
     began = time.monotonic()
     try:
         daemons.start()
-        wait_until(lambda: daemons.log.count("connected to") > 0, "the first connection", 15.0)
-        time.sleep(1.0)  # to subscribe
+        wait_until(lambda: daemons.metric(SUBSCRIBED) == 1, "the subscription")
         publisher = Publisher(broker.port, load, plan.rate)
         for number in range(plan.kills):
             if say and number % 50 == 49:
@@ -61,7 +63,7 @@ def run(plan: Plan, folder: Path, say: bool = True) -> list[str]:
             wait_until(lambda: _count(keeper) >= len(publisher.sent), "the rest of the messages")
         time.sleep(1.5)  # what waits to be joined
         daemons.end(signal.SIGTERM)
-        time.sleep(0.5)
+        listener.settle()
         keeper.stop()
     finally:
         if daemons.alive:
@@ -85,13 +87,12 @@ def run_full_disk(folder: Path, seed: int = 1, rate: float = 300.0) -> list[str]
     """The disk is full for a while, and the daemon is killed after it has recovered: what is wrong afterwards."""
     broker = Broker(folder)
     broker.start()
-    config = configuration(folder, broker.port, free_port())
+    config = configuration(folder, broker.port, unused_port())
     daemons = Daemons(folder, config)
     wrong = []
     try:
         daemons.start()
-        wait_until(lambda: daemons.log.count("connected to") > 0, "the first connection")
-        time.sleep(1.0)  # to subscribe
+        wait_until(lambda: daemons.metric(SUBSCRIBED) == 1, "the subscription")
         publisher = Publisher(broker.port, messages(seed, 12, time.time(), rate), rate)
         wait_until(lambda: daemons.metric(SCORED) > 200, "the first samples")
         daemons.limit(4096)
@@ -103,8 +104,8 @@ def run_full_disk(folder: Path, seed: int = 1, rate: float = 300.0) -> list[str]
         if not daemons.metric("lstm_stream_journal_failures_total") > 0:
             wrong.append("failures are not counted")
         publisher.stop()
-        wait_until(lambda: daemons.metric("lstm_stream_messages_received_total") >= len(publisher.sent), "the rest")
-        time.sleep(1.0)  # until it is scored
+        wait_until(lambda: sum(map(daemons.metric, DECODED)) >= len(publisher.sent), "the rest")
+        time.sleep(1.0)  # until it is written
         daemons.end(signal.SIGKILL)
         daemons.start()
         wait_until(lambda: daemons.log.count("connected to") > 1, "the second connection")

@@ -24,16 +24,10 @@ import yaml
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests.ports import unused_port
+
 HOST = "127.0.0.1"
 PATIENCE = 60.0  # s for whatever must happen
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_until(condition: Any, what: str, timeout: float = PATIENCE) -> None:
@@ -49,7 +43,7 @@ class Broker:
     """A mosquitto that keeps everything, over its restarts too."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        self.port = unused_port()
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
@@ -77,7 +71,7 @@ class Broker:
         """End it; with SIGTERM it saves everything first."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
 
@@ -85,7 +79,7 @@ class Network:
     """The way between daemon and broker, which can be cut: a TCP proxy in a thread of its own."""
 
     def __init__(self, target: int) -> None:
-        self.port = free_port()
+        self.port = unused_port()
         self._target = target
         self._loop = asyncio.new_event_loop()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -114,9 +108,9 @@ class Network:
 
     def close(self) -> None:
         """End it."""
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(PATIENCE)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
     def _run(self) -> None:
@@ -232,6 +226,7 @@ class Listener:
 
     def __init__(self, port: int) -> None:
         self.ids: Counter[str] = Counter()
+        self._over = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, "chaos-listener", clean_session=False)
         self._client.reconnect_delay_set(1, 1)
         self._client.on_message = self._heard
@@ -239,13 +234,20 @@ class Listener:
         self._client.connect(HOST, port)
         self._client.loop_start()
 
+    def settle(self) -> None:
+        """Returns when it has heard all that the broker has had until now."""
+        self._client.publish("lstm_stream/over", b"", qos=1)
+        self._over.wait(PATIENCE)
+
     def close(self) -> None:
         """Hang up."""
         self._client.disconnect()
         self._client.loop_stop()
 
     def _heard(self, _client: Any, _userdata: Any, message: paho.MQTTMessage) -> None:
-        if message.topic.endswith("/anomaly"):
+        if message.topic.endswith("/over"):
+            self._over.set()
+        elif message.topic.endswith("/anomaly"):
             number = json.loads(message.payload)["id"]
             if not (message.dup and number in self.ids):  # the broker's own repetition is not ours
                 self.ids[number] += 1
@@ -294,7 +296,7 @@ class Daemons:
     def metric(self, name: str) -> float:
         """A series of the daemon that runs, without labels; NaN while it does not listen."""
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{self.web}/metrics", timeout=5) as response:
+            with urllib.request.urlopen(f"http://{HOST}:{self.web}/metrics", timeout=30) as response:
                 lines = response.read().decode().splitlines()
         except OSError:
             return math.nan
@@ -314,7 +316,7 @@ class Daemons:
 
     def close(self) -> None:
         """End the nursery."""
-        self._nursery.communicate(timeout=20)
+        self._nursery.communicate(timeout=60)
 
     def _answer(self) -> str:
         assert self._nursery.stdout is not None
@@ -335,7 +337,7 @@ class Keeper:
     def stop(self) -> None:
         """Keep what is there now, and end."""
         self._stopping.set()
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._look()
 
     def _run(self) -> None:

@@ -35,7 +35,7 @@ class Daemon:
                 [sys.executable, "-m", "lstm_stream", "run", str(path), *options], stderr=log, stdout=log
             )
 
-    def stop(self, timeout: float = 30.0) -> int:
+    def stop(self, timeout: float = 60.0) -> int:
         """SIGTERM; the exit code."""
         assert self.process is not None
         self.process.terminate()
@@ -51,7 +51,7 @@ class Daemon:
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of a GET; (0, "") while it does not listen."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -136,7 +136,7 @@ def subscribe(
             )
 
         def heard() -> bool:
-            subprocess.run([program("mosquitto_pub"), *command[1:], "-t", "here", "-m", "?"], check=True, timeout=20)
+            subprocess.run([program("mosquitto_pub"), *command[1:], "-t", "here", "-m", "?"], check=True, timeout=60)
             return path.stat().st_size > 0
 
         wait_until(heard, "the subscriber to be there")

@@ -89,7 +89,7 @@ def tell(port: int, order: dict[str, str]) -> dict[str, Any]:
     """What the daemon answers to a command."""
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1/commands", json.dumps(order).encode(), headers)
-    with urllib.request.urlopen(request, timeout=20) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         reply: dict[str, Any] = json.load(response)
     return reply
 
@@ -102,7 +102,7 @@ def test_every_panel_has_something_to_show(
     daemon = daemon_factory(mosquitto, **sections)
     daemon.config["state"]["every"] = "1s"
     daemon.start()
-    wait_until(lambda: daemon.get("/-/healthy")[0] == 200, "the daemon", 60.0)
+    wait_until(lambda: daemon.get("/-/healthy")[0] == 200, "the daemon", 180)
     server = prometheus(daemon.port, "250ms", [CONFIG / "recording.yml", CONFIG / "alerts.yml"])
     with publishing(mosquitto) as wild:
         silent = asked()
@@ -115,11 +115,11 @@ def test_every_panel_has_something_to_show(
             return not silent
 
         try:
-            wait_until(all_answer, "every panel", 60.0)
+            wait_until(all_answer, "every panel", 180)
         except pytest.fail.Exception:
             pytest.fail(f"these show nothing: {silent}\n{daemon.log[-2000:]}")
         wild.set()
-        server.wait_for('ALERTS{alertname="LstmStreamSensorAnomaly",alertstate="firing",sensor="s1"}', 60.0)
+        server.wait_for('ALERTS{alertname="LstmStreamSensorAnomaly",alertstate="firing",sensor="s1"}', 180)
         order = {"verb": "pause", "group": "default", "sensor": "s1", "argument": "", "comment": ""}
         assert tell(daemon.port, order)["ok"]
         server.wait_for('lstm_stream_commands_total{verb="pause",result="ok"} == 1')

@@ -70,11 +70,11 @@ GROUPS = {"default": {"warmup": WARMUP, "false_alarms": "1 per sensor per day", 
 def settle(daemon: Any, publish: Any, broker: Any, wait_until: Any, sensors: list[str]) -> None:
     """Start, and feed sensors what is normal."""
     daemon.start()
-    wait_until(lambda: daemon.metric("lstm_stream_mqtt_connected") == 1, "the connection", 60)
+    wait_until(lambda: daemon.metric("lstm_stream_mqtt_connected") == 1, "the connection", 180)
     for number, sensor in enumerate(sensors):
         publish(broker, f"plant/{sensor}", samples(number, 0, NORMAL))
     total = len(sensors) * NORMAL
-    wait_until(lambda: daemon.metric("lstm_stream_samples_processed_total") == total, "the normal samples", 60)
+    wait_until(lambda: daemon.metric("lstm_stream_samples_processed_total") == total, "the normal samples", 180)
 
 
 def fault(publish: Any, broker: Any, sensors: list[str]) -> None:
@@ -117,7 +117,7 @@ def test_every_sink_gets_its_events_also_when_it_was_away_and_the_daemon_was_kil
     daemon.process.wait()
     receiver.away = False
     daemon.start()
-    wait_until(lambda: receiver.got, "the incident after the restart", 60)
+    wait_until(lambda: receiver.got, "the incident after the restart", 180)
     told = {member["sensor"] for incident in receiver.got for member in incident["members"]}
     assert told == set(sensors)
     assert receiver.got[0]["kind"] == "incident"
@@ -184,5 +184,5 @@ def test_maintenance_commands_and_home_assistant(
     daemon.stop()
     daemon.config["homeassistant"] = {"enabled": False}
     daemon.start()
-    wait_until(lambda: not retained("homeassistant/#"), "all to be taken back", 60)
+    wait_until(lambda: not retained("homeassistant/#"), "all to be taken back", 180)
     assert retained("lstm_stream/homeassistant/#") == {}

@@ -24,4 +24,4 @@ def test_pieces_are_scored_as_one_sample_once_their_time_has_passed_also_over_a_
     wait_until(lambda: daemon.metric("lstm_stream_messages_received_total") == 4, "the last message", 20)
     assert daemon.stop() == 0
     daemon.start()
-    wait_until(lambda: daemon.metric(SAMPLES) == 1, "what was held back at the stop, when its time has passed", 60)
+    wait_until(lambda: daemon.metric(SAMPLES) == 1, "what was held back at the stop, when its time has passed", 180)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import paho.mqtt.publish
@@ -21,7 +23,7 @@ def _send(broker: Any, messages: list[tuple[str, bytes]]) -> None:
 
 
 def _started(daemon: Any, wait_until: Callable[..., Any]) -> None:
-    wait_until(lambda: daemon.metric("lstm_stream_mqtt_connected") == 1, "the connection", 60)
+    wait_until(lambda: daemon.metric("lstm_stream_mqtt_connected") == 1, "the connection", 180)
     wait_until(lambda: daemon.checks()["subscription"] == "ok", "the subscription")
 
 
@@ -69,7 +71,7 @@ def test_it_waits_for_a_broker_and_comes_back_to_it(
     mosquitto.stop()
     daemon = daemon_factory(mosquitto)
     daemon.start()
-    wait_until(lambda: daemon.get("/-/healthy")[0] == 200, "health", 60)
+    wait_until(lambda: daemon.get("/-/healthy")[0] == 200, "health", 180)
     assert daemon.get("/-/ready")[0] == 503
     wait_until(lambda: f"cannot reach {mosquitto.host}:{mosquitto.port}" in daemon.checks()["broker"], "the reason")
     for number in range(2):
@@ -82,6 +84,12 @@ def test_it_waits_for_a_broker_and_comes_back_to_it(
     assert daemon.stop() == 0
 
 
+def _computed(pid: int) -> float:
+    """Seconds of a core that a process has used."""
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
 def test_it_is_ready_within_seconds_and_a_second_signal_ends_it_at_once(
     mosquitto: Any, daemon_factory: Any, wait_until: Callable[..., Any]
 ) -> None:
@@ -89,15 +97,14 @@ def test_it_is_ready_within_seconds_and_a_second_signal_ends_it_at_once(
     daemon.start()
     _started(daemon, wait_until)
     assert daemon.stop() == 0
-    began = time.monotonic()
     daemon.start()
     _started(daemon, wait_until)
-    assert time.monotonic() - began < 15  # the benchmark says how fast; here: it does not compile again
+    assert _computed(daemon.process.pid) < 15  # the benchmark says how fast; here: it does not compile again
     daemon.process.send_signal(signal.SIGSTOP)  # so that both signals wait for it together
     daemon.process.send_signal(signal.SIGTERM)
     daemon.process.send_signal(signal.SIGINT)
     daemon.process.send_signal(signal.SIGCONT)
-    assert daemon.process.wait(20) in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+    assert daemon.process.wait(60) in (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
 def test_a_state_of_another_shape_or_version_is_refused_with_advice_and_kept(
@@ -113,7 +120,7 @@ def test_a_state_of_another_shape_or_version_is_refused_with_advice_and_kept(
 
     daemon.config["groups"] = {"default": {"model": {"hidden": 8}}}
     daemon.start()
-    assert daemon.process.wait(30) == 3
+    assert daemon.process.wait(60) == 3
     assert "another model" in daemon.log
     assert "--fresh" in daemon.log
     assert "Traceback" not in daemon.log
@@ -122,7 +129,7 @@ def test_a_state_of_another_shape_or_version_is_refused_with_advice_and_kept(
     with contextlib.closing(sqlite3.connect(state, isolation_level=None)) as db:
         db.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
     daemon.start()
-    assert daemon.process.wait(30) == 3
+    assert daemon.process.wait(60) == 3
     assert "another version" in daemon.log
 
     daemon.start("--fresh")
@@ -137,7 +144,7 @@ def test_two_daemons_do_not_share_a_state(mosquitto: Any, daemon_factory: Any, w
     _started(first, wait_until)
     second = daemon_factory(mosquitto, state={"path": str(first.folder / "state.db")})
     second.start()
-    assert second.process.wait(30) == 3
+    assert second.process.wait(60) == 3
     assert "another lstm-stream uses it" in second.log
 
 
@@ -149,7 +156,7 @@ def test_a_taken_port_is_said_in_one_sentence(
     _started(first, wait_until)
     second = daemon_factory(mosquitto, web={"port": first.port})
     second.start()
-    assert second.process.wait(30) == 3
+    assert second.process.wait(60) == 3
     (line,) = [line for line in second.log.splitlines() if "could not start" in line]
     assert str(first.port) in line
 
@@ -157,7 +164,7 @@ def test_a_taken_port_is_said_in_one_sentence(
 def test_the_answer_of_explain_is_what_the_daemon_does(daemon_factory: Any, mosquitto: Any) -> None:
     daemon = daemon_factory(mosquitto)
     daemon.start("--help")  # writes the configuration
-    daemon.process.wait(30)
+    daemon.process.wait(60)
     path = str(daemon.folder / "config.yaml")
     command = [
         sys.executable,
@@ -171,9 +178,9 @@ def test_the_answer_of_explain_is_what_the_daemon_does(daemon_factory: Any, mosq
         "--json",
         "--payload",
     ]
-    good = subprocess.run([*command, '{"t": 21.5, "ts": 1767571200}'], capture_output=True, check=False, timeout=30)
+    good = subprocess.run([*command, '{"t": 21.5, "ts": 1767571200}'], capture_output=True, check=False, timeout=60)
     assert good.returncode == 0
     assert json.loads(good.stdout)["readings"][0]["values"] == {"t": 21.5}
-    bad = subprocess.run([*command, '{"t": "warm"}'], capture_output=True, check=False, timeout=30)
+    bad = subprocess.run([*command, '{"t": "warm"}'], capture_output=True, check=False, timeout=60)
     assert bad.returncode == 1
     assert json.loads(bad.stdout)["rejections"][0]["reason"] == "no_channels"

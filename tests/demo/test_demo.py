@@ -75,7 +75,7 @@ def start(demos: list[Demo], *arguments: str) -> Demo:
 
 
 def fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=30) as response:
+    with urllib.request.urlopen(url, timeout=60) as response:
         text: str = response.read().decode()
         return text
 

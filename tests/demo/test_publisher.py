@@ -11,7 +11,7 @@ from lstm_stream.demo.broker import EmbeddedBroker, Letter, Session
 from lstm_stream.demo.publisher import Publisher
 from lstm_stream.simulate import Publication
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Listener:

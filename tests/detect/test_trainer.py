@@ -58,9 +58,10 @@ def test_a_round_that_never_ends_is_left_behind(monkeypatch, fleet_of, lively_se
 
     monkeypatch.setattr(module, "train", train)
     monkeypatch.setattr(module, "HUNG", 0.05)
+    monkeypatch.setattr(module, "GOODBYE", 60.0)
     trainer = Trainer()
     trainer.open()
-    fleet, readings = fleet_of(trainer=trainer, patience=0.1), lively_sensor("s", 1)
+    fleet, readings = fleet_of(trainer=trainer, patience=0.5), lively_sensor("s", 1)
     fleet.process(readings[:73])
     assert started.is_set()
     assert [one.result for one in fleet.take_adoptions()] == ["late"]
@@ -69,7 +70,7 @@ def test_a_round_that_never_ends_is_left_behind(monkeypatch, fleet_of, lively_se
     assert [one.result for one in small.take_adoptions()] == ["adopted"]
     began = time.monotonic()
     trainer.close()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     never.set()
 
 

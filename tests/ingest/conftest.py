@@ -119,7 +119,7 @@ def publish(program: Callable[[str], str]) -> Callable[..., None]:
             "-l",
         ]
         text = "".join(f"{payload}\n" for payload in payloads)
-        subprocess.run(command + ["-r"] * retain, input=text, text=True, check=True, timeout=30, capture_output=True)
+        subprocess.run(command + ["-r"] * retain, input=text, text=True, check=True, timeout=60, capture_output=True)
 
     return run
 
@@ -142,7 +142,7 @@ def retained(program: Callable[[str], str]) -> Callable[[Any, str], str]:
             "-W",
             "10",
         ]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout.strip()
 
     return run
 
@@ -257,7 +257,7 @@ class FakeBroker:
     def stop(self) -> None:
         self._stopping = True
         socket.create_connection((self.host, self.port)).close()
-        self._thread.join(20)
+        self._thread.join(60)
         self._listener.close()
 
 

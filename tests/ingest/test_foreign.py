@@ -178,7 +178,7 @@ def test_mosquitto_pub(mosquitto: Any, listen: Callable[..., Line], program: Any
         ["-t", "home/gone/lwt", "-r", "-m", "offline"],
     ]
     for arguments in sent:
-        subprocess.run([*base, *arguments], check=True, timeout=20)
+        subprocess.run([*base, *arguments], check=True, timeout=60)
     line.until(lambda: line.online and len(line.values) == 6 and line.rejected)
     assert line.values == {
         "plain": [{"value": 21.5}],
@@ -196,7 +196,7 @@ def test_mosquitto_pub(mosquitto: Any, listen: Callable[..., Line], program: Any
 def test_node(mosquitto: Any, listen: Callable[..., Line], node: Path, publisher: str, listener: str) -> None:
     line = listen({"topic": "node/{sensor}", "availability": ["node/{sensor}/lwt"]}, protocol=listener)
     url = f"mqtt://{mosquitto.host}:{mosquitto.port}"
-    subprocess.run(["node", "publish.js", url, publisher], cwd=node, check=True, timeout=20)
+    subprocess.run(["node", "publish.js", url, publisher], cwd=node, check=True, timeout=60)
     line.until(lambda: len(line.values) == 3 and line.online)
     assert line.values == {"pump": [{"temp": 21.5, "ok": 1.0}], "valve": [{"value": -4.25}], "boiler": [{"t": 21.5}]}
     assert (line.times["pump"], line.online, line.rejected) == (1_700_000_000, {"pump": False}, [])
@@ -205,7 +205,7 @@ def test_node(mosquitto: Any, listen: Callable[..., Line], node: Path, publisher
 def test_a_sparkplug_library(mosquitto: Any, listen: Callable[..., Line], sparkplug: Path) -> None:
     line = listen({"preset": "sparkplug"})
     environment = {**os.environ, "PYTHONPATH": str(sparkplug), "PYTHONWARNINGS": "ignore"}
-    subprocess.run([sys.executable, "-c", SPARKPLUG, str(mosquitto.port)], env=environment, check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", SPARKPLUG, str(mosquitto.port)], env=environment, check=True, timeout=60)
     line.until(lambda: line.online.get("Plant/Gateway") is False)
     assert line.values["Plant/Gateway"] == [{"Supply": 24.5}]
     assert line.values["Plant/Gateway/Pump"] == [

@@ -160,7 +160,7 @@ def ask(program: Callable[[str], str]) -> Callable[..., None]:
 
     def run(broker: Any, topic: str, payload: str, *options: str) -> None:
         place = ["-h", broker.host, "-p", str(broker.port), "-t", topic, "-m", payload, "-q", "1"]
-        subprocess.run([program("mosquitto_pub"), *place, *options], check=True, timeout=20)
+        subprocess.run([program("mosquitto_pub"), *place, *options], check=True, timeout=60)
 
     return run
 

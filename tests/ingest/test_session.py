@@ -78,13 +78,13 @@ def test_it_starts_before_its_broker(mosquitto: Any, open_line: Any, wait_until:
 def test_what_arrives_while_it_is_away_is_delivered_later(
     mosquitto: Any, open_line: Any, publish: Any, protocol: str
 ) -> None:
-    open_line(mosquitto, protocol=protocol).subscribed().session.close(5)
+    open_line(mosquitto, protocol=protocol).subscribed().session.close(20)
     publish(mosquitto, "sensors/a", "1", "2", "3")
     assert _payloads(open_line(mosquitto, protocol=protocol).take(3)) == ["1", "2", "3"]
 
 
 def test_a_clean_session_forgets(mosquitto: Any, open_line: Any, publish: Any, protocol: str) -> None:
-    open_line(mosquitto, protocol=protocol, clean_session=True).subscribed().session.close(5)
+    open_line(mosquitto, protocol=protocol, clean_session=True).subscribed().session.close(20)
     publish(mosquitto, "sensors/a", "missed")
     line = open_line(mosquitto, protocol=protocol, clean_session=True).subscribed()
     publish(mosquitto, "sensors/a", "seen")
@@ -99,13 +99,13 @@ def test_only_what_was_not_acknowledged_comes_again(
     line.session.acknowledge(line.take(4)[:2])
     line.session.stop_intake()
     publish(mosquitto, "sensors/a", "5")
-    line.session.close(5)
+    line.session.close(20)
     assert len(line.inbox) == 0
     again = open_line(mosquitto, protocol=protocol)
     messages = again.take(3)
     assert _payloads(messages) == ["3", "4", "5"]
     again.session.acknowledge(messages)
-    again.session.close(5)
+    again.session.close(20)
     last = open_line(mosquitto, protocol=protocol).subscribed()
     publish(mosquitto, "sensors/a", "6")
     assert _payloads(last.take(1)) == ["6"]
@@ -132,7 +132,7 @@ def test_a_lost_connection_neither_repeats_nor_loses_what_is_at_work(
     assert line.session.messages_received == 4
     if when == "after":
         line.session.acknowledge(messages[:2])
-    line.session.close(5)
+    line.session.close(20)
     assert _payloads(open_line(broker, protocol=protocol).take(2)) == ["3", "4"]
 
 
@@ -173,7 +173,7 @@ def test_status_is_retained_from_online_to_offline(
 ) -> None:
     line = open_line(mosquitto, protocol=protocol).subscribed()
     assert json.loads(retained(mosquitto, STATUS)) == {"state": "online", "version": __version__}
-    line.session.close(5)
+    line.session.close(20)
     assert json.loads(retained(mosquitto, STATUS)) == {"state": "offline", "version": __version__}
 
 
@@ -350,7 +350,7 @@ def test_filters_are_merged_so_that_a_message_comes_once(
         wait_until(lambda: len(inbox) >= 2, "the messages")
         assert _payloads(one_by_one(inbox.take(10, 0))) == ["1", "2"]
     finally:
-        session.close(5)
+        session.close(20)
 
 
 @pytest.mark.parametrize(
@@ -365,8 +365,8 @@ def test_own_topics_are_those_of_events_and_status(topic: str, own: bool) -> Non
 def test_it_can_be_closed_twice_and_before_it_was_opened(mosquitto: Any, open_line: Any) -> None:
     Session(Broker(), [Source()], Events(), Inbox(1)).close(1)
     line = open_line(mosquitto).subscribed()
-    line.session.close(5)
-    line.session.close(5)
+    line.session.close(20)
+    line.session.close(20)
     assert not line.session.connected
     with pytest.raises(OSError, match="not open"):
         line.session.publish("t", b"", 0, False)

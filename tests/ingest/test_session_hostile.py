@@ -54,7 +54,7 @@ def test_a_topic_that_is_not_text_goes_down_the_line_and_does_not_stop_it(fake_b
     messages = line.take(2)
     assert [(message.topic, message.payload) for message in messages] == [("", b"1"), ("sensors/a", b"2")]
     line.session.acknowledge(messages)
-    line.session.close(5)
+    line.session.close(20)
     line.wait(lambda: sent.count(PUBACK) == 2, "the acknowledgements")
 
 
@@ -69,18 +69,18 @@ def test_an_acknowledgement_is_not_sent_to_another_session(fake_broker: Any, ope
             return
         peer.read()
         asked.set()
-        answer.wait(20)
+        answer.wait(60)
         peer.send(CONNACK)
         sent.extend(peer.serve())
 
     line = open_line(fake_broker(script))
     messages = line.take(1)
-    assert asked.wait(20)
+    assert asked.wait(60)
     line.session.acknowledge(messages)
     answer.set()
     line.wait(lambda: line.session.connected, "the connection")
     line.session.acknowledge(messages)
-    line.session.close(5)
+    line.session.close(20)
     line.wait(lambda: sent and sent[-1][0] == 0xE0, "its farewell")
     assert PUBACK not in sent
 
@@ -99,7 +99,7 @@ def test_a_repetition_is_acknowledged_once_and_when_the_work_is_done(
             return
         peer.read()
         peer.send(CONNACK_KEPT)
-        repeat.wait(20)
+        repeat.wait(60)
         peer.publish(b"sensors/a", b"1", repeated=True)
         peer.publish(b"sensors/b", b"2", repeated=True)  # marked, but another: the id was used again meanwhile
         sent.extend(peer.serve())
@@ -111,7 +111,7 @@ def test_a_repetition_is_acknowledged_once_and_when_the_work_is_done(
         line.session.acknowledge(messages)
     repeat.set()
     assert [message.payload for message in line.take(1)] == [b"2"]
-    line.session.close(5)
+    line.session.close(20)
     line.wait(lambda: sent and sent[-1][0] == 0xE0, "its farewell")
     assert sent.count(PUBACK) == int(done)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from lstm_stream.outputs.web import documents as d
 from lstm_stream.outputs.web import queries as q
+from lstm_stream.outputs.web.server import WebServer
 
 ALARM: dict[str, Any] = {
     "id": "a-opened",
@@ -118,3 +120,17 @@ class FakeDesk:
     def _item() -> d.SensorItem:
         fields: Any = ITEM
         return d.SensorItem(*fields)
+
+
+def lose_patience(server: WebServer) -> None:
+    """As if the time that a server waits for its clients had passed for each of them."""
+    running, done = server._server, threading.Event()
+    assert running is not None
+
+    def look() -> None:
+        for connection in list(running.server_state.connections):
+            connection._check()
+        done.set()
+
+    running.servers[0].get_loop().call_soon_threadsafe(look)
+    assert done.wait(60)

@@ -26,7 +26,7 @@ from lstm_stream.outputs.web.api import RESOURCES, ROOT
 from lstm_stream.outputs.web.openapi import describe
 from lstm_stream.outputs.web.origin import Origins
 from lstm_stream.outputs.web.server import Health, WebServer
-from tests.outputs.desk import OVERVIEW, FakeDesk
+from tests.outputs.desk import OVERVIEW, FakeDesk, lose_patience
 
 PATHS = {
     "/overview": "",
@@ -88,7 +88,7 @@ def serve(other: FakeDesk) -> Iterator[Callable[..., WebServer]]:
 
 def ask(server: WebServer, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
     """Status and document; with a body it is a POST of JSON."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     try:
         if body is None:
             connection.request("GET", ROOT + path, headers=headers)
@@ -294,7 +294,7 @@ def test_users_may_command_from_anywhere_and_are_named(
     path.write_text(f"basic_auth_users: {{ann: '{bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}'}}")
     server = serve(host="0.0.0.0", config_file=path)
     assert other.commands_allowed is True
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("POST", f"{ROOT}/commands", json.dumps(PAUSE), {"Content-Type": "application/json"})
     assert connection.getresponse().status == 401
     connection.close()
@@ -319,7 +319,7 @@ class Client:
         self.socket = socket.socket()
         if buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        self.socket.settimeout(20)
+        self.socket.settimeout(60)
         self.socket.connect(("127.0.0.1", server.port))
         self.socket.sendall(f"GET {stream.PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         self.text = b""
@@ -403,15 +403,13 @@ def test_of_a_storm_the_latest_are_told_and_nobody_is_cut_off(server: WebServer,
 
 
 @pytest.mark.usefixtures("quick")
-def test_streams_outlive_the_patience_with_other_connections(
-    server: WebServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(web._Connection, "patience", 0.1)
+def test_streams_outlive_the_patience_with_other_connections(server: WebServer) -> None:
     with Client(server) as client:
-        deadline = time.monotonic() + 0.6
-        while time.monotonic() < deadline:
+        for _ in range(10):
             client.until(b"event: overview")
             client.text = b""
+            lose_patience(server)
+        client.until(b"event: overview")
 
 
 def test_a_stream_is_not_evicted_for_connections_that_do_nothing(
@@ -420,7 +418,7 @@ def test_a_stream_is_not_evicted_for_connections_that_do_nothing(
     monkeypatch.setattr(web, "_CONNECTIONS", 3)
     with Client(server) as client, contextlib.ExitStack() as stack:
         client.until(b"event: overview")
-        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 20)) for _ in range(4)]
+        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 60)) for _ in range(4)]
         assert idle[0].recv(1) == b"", "the oldest idle one makes room"
         desk.tell("alarm", lambda: {"id": "a"})
         client.until(b'{"id":"a"}')
@@ -456,25 +454,27 @@ def test_a_page_that_left_makes_room(
 
 
 def test_a_page_that_does_not_read_is_let_go_and_the_others_hear_everything(
-    server: WebServer, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch, wait_until: Any
+    server: WebServer, desk: FakeDesk, wait_until: Any
 ) -> None:
-    monkeypatch.setattr(web._Connection, "patience", 0.3)
     with Client(server, buffer=4096) as stuck, Client(server) as client:
         stuck.until(b"event: overview")
         client.until(b"event: overview")
         desk.tell("alarm", lambda: {"text": LARGE, "id": "large"})
         client.until(b'"id":"large"')
-        wait_until(lambda: server.streams == 1, "the one that does not read to be let go")
+        wait_until(lambda: lose_patience(server) or server.streams == 1, "the one that does not read to be let go")
         assert not stuck.ended(), "cut off"
         desk.tell("alarm", lambda: {"id": "last"})
         client.until(b'{"id":"last"}')
 
 
 def test_the_end_comes_at_once_with_open_streams_one_of_them_stuck(
-    serve: Callable[..., WebServer], other: FakeDesk, caplog: pytest.LogCaptureFixture
+    serve: Callable[..., WebServer], other: FakeDesk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = _web_threads()
     server = serve()
+    assert server._server is not None
+    monkeypatch.setattr(web, "_CLOSE_TIMEOUT", 60.0)
+    monkeypatch.setattr(server._server.config, "timeout_graceful_shutdown", 60)
     with Client(server) as client, Client(server, buffer=4096) as stuck:
         client.until(b"event: overview")
         stuck.until(b"event: overview")
@@ -482,7 +482,7 @@ def test_the_end_comes_at_once_with_open_streams_one_of_them_stuck(
         client.until(b'"id":"large"')
         began = time.monotonic()
         server.close()
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 20
         assert client.ended(), "said goodbye"
     assert _web_threads() == before
     assert not caplog.records

@@ -192,7 +192,7 @@ def test_its_thread_delivers_what_is_posted_and_ends_at_once(wait_until: Any) ->
     wait_until(lambda: sink.got, "the delivery")
     outbox.post(outbox.write([alarm("b")]))
     courier.stop()
-    courier.join(timeout=5)
+    courier.join(timeout=60)
     assert [letter.event.sensor for letter in sink.got] == ["a", "b"]
     assert sink.closed
     assert not [thread for thread in threading.enumerate() if thread.name == "sink-memory"]
@@ -208,7 +208,7 @@ def test_it_ends_while_its_sink_fails_and_leaves_the_letters(wait_until: Any) ->
     outbox.post(outbox.write([alarm()]))
     wait_until(lambda: counts["failed"], "a failure")
     courier.stop()
-    courier.join(timeout=5)
+    courier.join(timeout=60)
     assert len(outbox.pending("memory", 10)) == 1
     assert not [thread for thread in threading.enumerate() if thread.name == "sink-memory"]
 
@@ -221,7 +221,7 @@ def test_an_error_of_its_own_does_not_end_it(wait_until: Any, caplog: pytest.Log
     outbox.post(outbox.write([alarm("a")]))
     wait_until(lambda: sink.got, "the delivery")
     courier.stop()
-    courier.join(timeout=5)
+    courier.join(timeout=60)
     assert "the courier of memory goes on after an error" in caplog.text
 
 
@@ -271,7 +271,7 @@ def test_topic_severity_and_maintenance_can_change_while_it_runs(wait_until: Any
     outbox.post(outbox.write([alarm("b"), alarm("c"), alarm("c", closed=T0 + 5)]))
     wait_until(lambda: counts["mqtt ok"] == 2 and counts["file muted"] == 2, "the second")
     wait_until(lambda: counts["log ok"] == 4, "all of them in the log")
-    made.close(timeout=5)
+    made.close(timeout=60)
     assert broker.topics == ["lstm_stream/a/anomaly", "new/b"]
     assert [json.loads(line)["sensor"] for line in file.read_text().splitlines()] == ["b"]
 
@@ -283,8 +283,8 @@ def test_the_end_does_not_wait_for_a_broker_that_is_away(wait_until: Any) -> Non
     outbox.post(outbox.write([alarm(f"s{k}") for k in range(300)]))
     wait_until(lambda: counts["mqtt failed"], "the broker to be missed")
     began = time.monotonic()
-    made.close(timeout=5)
-    assert time.monotonic() - began < 4
+    made.close(timeout=60)
+    assert time.monotonic() - began < 30
     assert outbox.waiting() == {"mqtt": 300, "log": 0}
     assert len(broker.topics) == 100, "what was sent is not sent again"
 
@@ -292,11 +292,11 @@ def test_the_end_does_not_wait_for_a_broker_that_is_away(wait_until: Any) -> Non
 def test_nor_for_a_webhook_that_does_not_answer(wait_until: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         broker, counts = Broker(), Counter[str]()
-        hook = {"url": f"http://127.0.0.1:{silent.getsockname()[1]}/", "timeout": 4}
+        hook = {"url": f"http://127.0.0.1:{silent.getsockname()[1]}/", "timeout": 60}
         made, outbox = delivery(broker, counts, webhooks=[hook])
         outbox.post(outbox.write([alarm()]))
         wait_until(lambda: counts["mqtt ok"] and counts["log ok"], "the others")
         began = time.monotonic()
-        made.close(timeout=5)
-        assert time.monotonic() - began < 3
+        made.close(timeout=60)
+        assert time.monotonic() - began < 30
         assert outbox.waiting()["webhook"] == 1

@@ -337,7 +337,7 @@ def test_home_assistant_finds_sensors_and_their_states_whenever_it_starts(
     house.wait(lambda: house.d.state_topic(DAEMON) in house.kept(), "the daemon's state")
     assert json.loads(house.kept()[house.d.state_topic(DAEMON)]) == {"sensors": 2, "alarms": 0}
     place = ["-h", house.broker.host, "-p", str(house.broker.port), "-t", "homeassistant/#", "-C", "3", "-W", "10"]
-    found = subprocess.run([program("mosquitto_sub"), *place], capture_output=True, text=True, timeout=20, check=True)
+    found = subprocess.run([program("mosquitto_sub"), *place], capture_output=True, text=True, timeout=60, check=True)
     assert len(found.stdout.splitlines()) == 3, "who subscribes now gets the two and the daemon"
 
 

@@ -74,9 +74,9 @@ def _get(
 ) -> http.client.HTTPResponse:
     """The answer, read."""
     if context is None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     else:
-        connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=20, context=context)
+        connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=60, context=context)
     try:
         code = {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()} if login else {}
         connection.request("GET", path, headers=code)
@@ -101,7 +101,7 @@ def test_every_path_wants_a_user(serve: Any) -> None:
 @pytest.mark.parametrize("header", ["Basic", "Basic !!!", "Basic YW5uYQ==", "Bearer x", "Basic " + "A" * 3000])
 def test_a_login_that_is_none_is_refused(serve: Any, header: str) -> None:
     server = serve(basic_auth_users={"anna": RIGHT})
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("GET", "/metrics", headers={"Authorization": header})
     assert connection.getresponse().status == 401
     connection.close()
@@ -198,7 +198,7 @@ def test_clients_that_never_finish_their_handshake_keep_nobody_out(
     monkeypatch.setattr(encrypted, "_MOST", 5)
     files = {"cert_file": str(certificates / "us.crt"), "key_file": str(certificates / "us.key")}
     server = serve(tls_server_config=files)
-    idle = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(12)]
+    idle = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(12)]
     assert _get(server, context=ssl.create_default_context(cafile=certificates / "us.crt")).status == 200
     assert idle[0].recv(1) == b""  # the oldest had to go
     for one in idle:
