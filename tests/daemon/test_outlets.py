@@ -70,7 +70,7 @@ GROUPS = {"default": {"warmup": WARMUP, "false_alarms": "1 per sensor per day", 
 def settle(daemon: Any, publish: Any, broker: Any, wait_until: Any, sensors: list[str]) -> None:
     """Start, and feed sensors what is normal."""
     daemon.start()
-    wait_until(lambda: daemon.metric("lstm_stream_mqtt_connected") == 1, "the connection", 180)
+    wait_until(lambda: daemon.metric("lstm_stream_mqtt_subscribed") == 1, "the subscription", 180)
     for number, sensor in enumerate(sensors):
         publish(broker, f"plant/{sensor}", samples(number, 0, NORMAL))
     total = len(sensors) * NORMAL

@@ -67,7 +67,7 @@ def test_a_live_stream_gives_the_events_of_a_replay_and_shows_in_the_metrics(
     subscriber = subscribe(mosquitto)
     daemon = daemon_factory(mosquitto)
     daemon.start()
-    wait_until(lambda: daemon.metric("lstm_stream_mqtt_connected") == 1, "the connection", 180)
+    wait_until(lambda: daemon.metric("lstm_stream_mqtt_subscribed") == 1, "the subscription", 180)
     assert daemon.get("/-/ready")[0] == 503
     assert daemon.checks()["samples"] == "no message yet"
     server = prometheus(daemon.port)
@@ -95,7 +95,7 @@ def test_restarts_in_the_middle_change_no_score(
     daemon = daemon_factory(mosquitto)
     for start, stop in ((0, 570), (570, 950), (950, ROWS)):  # 570: a retraining round is under way
         daemon.start()
-        wait_until(lambda: daemon.metric("lstm_stream_mqtt_connected") == 1, "the connection", 180)
+        wait_until(lambda: daemon.metric("lstm_stream_mqtt_subscribed") == 1, "the subscription", 180)
         publish(mosquitto, f"plant/{SENSOR}", payloads[start:stop])
         assert daemon.stop() == 0
     # What the broker took while nobody listened is there as well: the session was kept.

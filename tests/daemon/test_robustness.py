@@ -23,8 +23,7 @@ def _send(broker: Any, messages: list[tuple[str, bytes]]) -> None:
 
 
 def _started(daemon: Any, wait_until: Callable[..., Any]) -> None:
-    wait_until(lambda: daemon.metric("lstm_stream_mqtt_connected") == 1, "the connection", 180)
-    wait_until(lambda: daemon.checks()["subscription"] == "ok", "the subscription")
+    wait_until(lambda: daemon.metric("lstm_stream_mqtt_subscribed") == 1, "the subscription", 180)
 
 
 def test_garbage_is_counted_and_the_line_goes_on(
