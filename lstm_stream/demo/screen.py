@@ -38,7 +38,7 @@ class Screen(Protocol):
         ...
 
     def open(self, fleet: Sequence[str], url: str) -> None:
-        """The run begins, with these sensors; metrics are at `url`."""
+        """The run begins, with these sensors; the page is at `url`."""
         ...
 
     def show(self, snapshot: Snapshot) -> None:
@@ -65,7 +65,7 @@ class Lines:
 
     def open(self, fleet: Sequence[str], url: str) -> None:
         """Says what begins."""
-        self.note(f"{len(fleet)} sensors; metrics on {url}/metrics, health on {url}/-/ready")
+        self.note(f"{len(fleet)} sensors; the page is on {url}/, metrics on {url}/metrics")
 
     def show(self, snapshot: Snapshot) -> None:
         """What is new since the last call."""

@@ -125,5 +125,5 @@ class LiveTable:
         text.append("green", "green")
         text.append(" quiet  ", "dim")
         text.append("red", "bold red")
-        text.append(f" alarm      Ctrl-C ends it\nmetrics {self._url}/metrics", "dim")
+        text.append(f" alarm      Ctrl-C ends it\nthe page: {self._url}/", "dim")
         return text

@@ -125,6 +125,7 @@ class Desk:
             watch.rates(),
             d.Recorded(len(watch.recorder), watch.recorder.limit),
             self._takes_commands,
+            watch.now,
         )
 
     # --- sensors

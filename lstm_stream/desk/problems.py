@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from lstm_stream.detect.describe import duration
 from lstm_stream.outputs.web import documents as d
 from lstm_stream.records import Decoded, Reason, Rejection
 
@@ -109,9 +110,9 @@ def _hints(
             f"take {', '.join(list(templates)[:5])}. Add one such as {_template(topic.topic)}."
         )
     if clocks:
-        way = "ahead of" if clocks[0].offset > 0 else "behind"
+        far = f"{duration(abs(clocks[0].offset))} {'ahead of' if clocks[0].offset > 0 else 'behind'}"
         yield (
-            f"Timestamps of {clocks[0].sensor} are {abs(clocks[0].offset):,.0f} s {way} the arrival of their messages. "
+            f"Timestamps of {clocks[0].sensor} are {far} the arrival of their messages. "
             "Set the sensor's clock, or timestamp.trust: false for its source."
         )
     advice = {rejection.reason: rejection for rejection in rejections}

@@ -52,9 +52,10 @@ class Table:
 
     @cached_property
     def _rank(self) -> Index:
-        """Each row's place among the names, sorted."""
+        """Each row's place among the names, sorted whatever their case."""
         rank = np.empty(len(self), np.intp)
-        rank[sorted(range(len(self)), key=self.overview.sensor.__getitem__)] = np.arange(len(self))
+        names = [name.casefold() for name in self.overview.sensor]
+        rank[sorted(range(len(self)), key=names.__getitem__)] = np.arange(len(self))
         return rank
 
     @cached_property

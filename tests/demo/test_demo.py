@@ -184,7 +184,7 @@ def test_a_terminal_gets_the_live_table() -> None:
     os.close(master)
     assert process.wait(PATIENCE) == 0, text
     assert "\x1b[" in text
-    for phrase in ("warm-up", "climate", "vibration", "injected", "metrics http://127.0.0.1:", "faults injected"):
+    for phrase in ("warm-up", "climate", "vibration", "injected", "the page: http://127.0.0.1:", "faults injected"):
         assert phrase in text
 
 

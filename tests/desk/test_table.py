@@ -77,3 +77,8 @@ def test_a_search_finds_what_looking_at_each_name_finds() -> None:
 
 def test_of_no_sensors_none_is_found() -> None:
     assert Table(overview([])).select(SensorsQuery(search="a")).tolist() == []
+
+
+def test_names_are_sorted_whatever_their_case() -> None:
+    table = Table(overview([("g", name, "watching", 1.0, 1.0, 0.0) for name in ("Zeta", "alpha", "Beta")]))
+    assert table.select(SensorsQuery(sort="name")).tolist() == [1, 2, 0]

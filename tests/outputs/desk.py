@@ -45,6 +45,7 @@ OVERVIEW = d.Overview(
     rates=d.Rates([1.0], [2.0]),
     recorded=d.Recorded(43, 1000),
     commands=True,
+    data_time=1795243690.0,
 )
 
 

@@ -90,6 +90,8 @@ class Fleet:
             past = ((k, self.now - DAY * (k - 9)) for k in range(10, 14))
             self.alarms += [alarm(k, names[k % len(names)], group, at, at + 3000.0) for k, at in past]
         self.obeys = True
+        self.age = 0.0  # s that its data are behind the clock
+        self.channels = 3
         self.commands: list[dict[str, Any]] = []
         self.posted: list[dict[str, Any]] = []
         self.problems: dict[str, Any] = {"rejections": [], "unmatched": [], "clocks": [], "hints": []}
@@ -153,6 +155,7 @@ class Fleet:
             "rates": {"time": [self.now - 5 * (120 - k) for k in range(120)], "messages": wave},
             "recorded": {"sensors": len(states), "limit": 1000},
             "commands": self.obeys,
+            "data_time": time.time() - self.age,
         }
 
     def find(self, group: str, sensor: str) -> dict[str, Any] | None:
@@ -174,7 +177,7 @@ class Fleet:
                 sensor.update(state="watching", alarm=None, score=0.4)
             case "pause" | "resume":
                 sensor["learning"] = "paused" if order["verb"] == "pause" else "on"
-        text = f"{order['sensor']}: {order['verb']} done."
+        text = f"{order['verb']} done."
         record = {"id": name, "at": time.time(), "by": "operator", **order, "ok": True, "text": text}
         self.commands.insert(0, record)
         return {"ok": True, "text": text, "id": name}
@@ -219,6 +222,7 @@ def series(fleet: Fleet, sensor: str, since: float, until: float) -> dict[str, A
             "lower": [one - 4 * noise for one in expected],
             "upper": [one + 4 * noise for one in expected],
         }
+    channels |= {f"zone-{k}": channels["current"] for k in range(3, fleet.channels)}
     score = [chance.betavariate(1, 6) * 3 + (5 if strange else 0) for strange in odd]
     return {
         "time": time_,
@@ -258,7 +262,10 @@ def application(fleet: Fleet) -> Starlette:
             and ask.get("group", one["group"]) == one["group"]
         ]
         key = {"name": "sensor", "last": "last"}.get(ask.get("sort", "score"), "score")
-        found.sort(key=lambda one: one[key], reverse=ask.get("order", "desc" if key != "sensor" else "asc") == "desc")
+        found.sort(
+            key=lambda one: one["score"] / (one["threshold"] or 1) if key == "score" else one[key],
+            reverse=ask.get("order", "desc" if key != "sensor" else "asc") == "desc",
+        )
         start, limit = int(ask.get("offset", 0)), int(ask.get("limit", 50))
         return JSONResponse({"total": len(found), "items": found[start : start + limit]})
 
@@ -270,7 +277,7 @@ def application(fleet: Fleet) -> Starlette:
         example = alarm(0, "", "", 0.0)["channels"]
         latest = {name: {**values, "value": values["actual"]} for name, values in example.items()}
         facts = {"count": 12_345, "interval": STEP, "warmup": 200, "recorded": True}
-        return JSONResponse({**one, **facts, "open": next(iter(documents), None), "latest": latest})
+        return JSONResponse({**facts, **one, "open": next(iter(documents), None), "latest": latest})
 
     async def samples(request: Request) -> Response:
         ask = request.query_params

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.page.conftest import Site
-from tests.page.fake import Fleet, alarm, example
+from tests.page.fake import DAY, Fleet, alarm, example
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -93,6 +93,46 @@ def test_ten_thousand_sensors_searched_sorted_and_paged(site: Callable, visit: C
     assert page.get_by_role("searchbox").input_value() == "PUMP-777"
 
 
+def test_the_list_says_that_it_is_sorted_by_score_beside_threshold(site: Callable, visit: Callable) -> None:
+    fleet = Fleet(["Zeta", "alpha", "new"])
+    for one, score, threshold in zip(fleet.sensors, (2.0, 1.5, 0.0), (6.0, 2.0, None), strict=True):
+        one.update(score=score, threshold=threshold)
+    fleet.sensors[2]["state"] = "warming"
+    page = visit(site(fleet).address, "#/sensors")
+    assert page.locator("th[aria-sort=descending]").inner_text() == "Score beside threshold"
+    cells = page.locator("tbody td.number").all_inner_texts()
+    assert cells == ["1.50 of 2.00", "2.00 of 6.00", "\u2013"]
+
+
+def test_a_recording_is_not_as_old_as_it_is_long_ago(site: Callable, visit: Callable) -> None:
+    fleet = example(alarms=1)
+    fleet.age = 200 * DAY
+    fleet.alarms[0].update(opened_unix=fleet.now - 200 * DAY - 3 * 3600)
+    page = visit(site(fleet).address)
+    assert "3 h" in page.get_by_role("article").locator(".when").inner_text()
+
+
+def test_a_sensor_that_warms_up_says_how_long_it_takes(site: Callable, visit: Callable) -> None:
+    fleet = example()
+    fleet.sensors[-1]["count"] = 80
+    page = visit(site(fleet).address, "#/sensor/pumps/pump-34")
+    facts = page.locator("dl.facts").inner_text()
+    assert "80 of 200 to warm up, 10 h to go" in facts
+    assert "after its warm-up" in facts
+    assert page.get_by_role("button", name="Accept as new normal").count() == 0
+
+
+def test_of_many_channels_the_one_in_alarm_is_drawn(site: Callable, visit: Callable) -> None:
+    fleet = example()
+    fleet.channels = 30
+    fleet.alarms[0]["channels"] = {"zone-29": {"actual": 9.0, "contribution": 0.9}}
+    page = visit(site(fleet).address, "#/sensor/pumps/pump-2")
+    page.wait_for_selector("figure.score canvas")
+    names = page.locator("figure.channel figcaption > b").all_inner_texts()
+    assert len(names) == 12
+    assert names[0] == "zone-29"
+
+
 def test_charts_are_drawn_zoomed_together_and_brought_back(
     site: Callable, visit: Callable, wait_until: Callable
 ) -> None:
@@ -156,6 +196,7 @@ def test_an_alarm_has_an_address_of_its_own(site: Callable, visit: Callable) -> 
     assert heading(page) == "Alarm of pump-5"
     assert "flow repeats its last value" in page.locator("article").inner_text()
     page.wait_for_selector("figure.score canvas")  # how it was before
+    assert "far longer than it ever did. Look for a frozen sensor." in page.locator("article").inner_text()
 
 
 def test_was_normal_asks_obeys_and_can_be_undone(site: Callable, visit: Callable) -> None:
@@ -220,6 +261,14 @@ def test_diagnosis_shows_what_was_rejected_and_what_helps(site: Callable, visit:
     text = page.locator("main").inner_text()
     for said in ("2 hours behind", "no number in 'ON BATTERY'", "1,204", "zigbee2mqtt/hall/lamp", "2 h behind"):
         assert said in text
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_numbers_of_an_alarm_stand_on_one_line(site: Callable, visit: Callable, width: int) -> None:
+    page = visit(site(example(alarms=2)).address, width=width, height=900)
+    page.wait_for_selector(".against")
+    heights = page.locator(".against").evaluate_all("(all) => all.map((one) => one.getBoundingClientRect().height)")
+    assert max(heights) < 24
 
 
 @pytest.mark.parametrize("width", [360, 1280])

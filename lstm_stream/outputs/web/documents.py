@@ -150,7 +150,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """How the daemon is. `commands` tells whether this page may send any."""
+    """How the daemon is. `commands`: whether this page may send any; `data_time`: the sensors' own, the latest."""
 
     version: str
     now: float
@@ -168,6 +168,7 @@ class Overview:
     rates: Rates
     recorded: Recorded
     commands: bool
+    data_time: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 OURS = "daemon"
 COLUMNS = 2
+LEGEND = 0.32  # of the height, above all curves
 COLOURS = {"daemon": "C0", "paho": "C1", "gmqtt": "C2"}  # of those that tell latencies
 HEADER = (
     f"{'':14}{'messages':>11}{'a second':>11}{'µs CPU':>9}{'network':>9}{'worker':>8}{'trainer':>9}{'decode':>8}"
@@ -98,7 +99,7 @@ def _bars(axes: Axes, results: Sequence[Result]) -> None:
     bars = axes.barh(
         names, [r.cpu for r in results], color=["C0" if r.consumer == OURS else "lightgrey" for r in results]
     )
-    axes.bar_label(bars, [f"{r.cpu:.1f}" for r in results], padding=2, fontsize=8)
+    axes.bar_label(bars, [f"{r.cpu:.1f}" if r.cpu >= 0.1 else f"{r.cpu:.2g}" for r in results], padding=2, fontsize=8)
     axes.invert_yaxis()
     axes.tick_params(labelsize=8)
     axes.margins(x=0.12)
@@ -108,14 +109,17 @@ def _bars(axes: Axes, results: Sequence[Result]) -> None:
 def _latencies(axes: Axes, results: Sequence[Result]) -> None:
     """The share of messages in each bin; the bins are equally wide on the logarithmic scale."""
     middle = np.sqrt(BINS[:-1] * BINS[1:]) * 1e3
+    highest = 0.0
     for r in results:
         if r.p50 is not None and r.p99 is not None:
             label = f"{r.consumer}: p50 {r.p50:.2f} ms, p99 {r.p99:.2f} ms"
             share = np.array(r.histogram) / sum(r.histogram) * PER_DECADE
             axes.step(middle, share, where="mid", color=COLOURS[r.consumer], label=label)
+            highest = max(highest, share.max())
     axes.set_xscale("log")
     axes.set_xlim(0.05, 1000)
+    axes.set_ylim(0, highest / (1 - LEGEND))
     axes.set_xlabel("from the scheduled time to the end of the turn or the callback, ms", fontsize=8)
     axes.set_ylabel("share of messages a decade", fontsize=8)
     axes.tick_params(labelsize=8)
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, loc="upper left")

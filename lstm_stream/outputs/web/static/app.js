@@ -88,7 +88,7 @@ function title() {
 function state() {
   const words = { connecting: "connecting", live: "live", reconnecting: "reconnecting" };
   const text = words[live.state] || (live.since ? `stale since ${clock(live.since, true)}` : "no answer");
-  byId("live").className = `live ${live.state}`;
+  byId("live").className = `link ${live.state}`;
   byId("live").lastElementChild.textContent = text;
   const gone = live.state === "stale";
   document.body.classList.toggle("gone", gone);

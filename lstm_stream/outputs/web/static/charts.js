@@ -7,10 +7,10 @@ const HEIGHTS = { channel: 168, score: 150 };
 const GAP = 6; // usual intervals without a sample: the line is broken
 const ROOM = 0.08; // above and below what is drawn
 const BAND_ROOM = 0.6; // of the values' own span that a wide band may add to an axis
-const CHANNELS = 12; // drawn at first
+export const CHANNELS = 12; // drawn at first
 const SCORES = {
   splits: (_plot, _axis, _low, high) =>
-    (high < 30 ? [0, 1, 2, 5, 10, 20] : [0, 3, 10, 30, 100, 300, 1000]).filter((one) => one <= high),
+    (high < 30 ? [0, 1, 2, 3, 5, 10, 20] : [0, 3, 10, 30, 100, 300, 1000]).filter((one) => one <= high),
   filter: (_, splits) => splits,
 };
 const PIXELS = [56, 46]; // width of the axes on the left, and on a phone

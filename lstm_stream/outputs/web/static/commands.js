@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 import { clock } from "./format.js";
 import { link } from "./links.js";
 import { live } from "./live.js";
+import { short } from "./words.js";
 
 const WHO = (about) => about.sensor || `all sensors of ${about.group}`;
 
@@ -78,6 +79,9 @@ export function button(verb, about, { quiet = false } = {}) {
   );
 }
 
+/** What a command is called: by its button where there is one. */
+export const called = (verb) => VERBS[verb]?.label ?? verb;
+
 export const undoable = (verb) => UNDOABLE.has(verb);
 
 /** Take back the command with that id. */
@@ -96,7 +100,7 @@ async function send(command) {
     const reply = await post(command);
     const way = reply.ok && undoable(command.verb) && reply.id;
     if (reply.ok && command.verb === "forget") location.hash = link("sensors"); // there is nothing to see any more
-    toast(reply.text, reply.ok ? "good" : "bad", way && (() => undo(command, reply.id)));
+    toast(`${short(WHO(command))}: ${reply.text}`, reply.ok ? "good" : "bad", way && (() => undo(command, reply.id)));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     toast(`${error.message} ${error.hint}`, "bad");
@@ -141,6 +145,7 @@ function question(spec, about) {
 }
 
 const SHOWN = 12_000; // ms
+const TOASTS = 2; // at once: more would cover what one works on; the log of commands has the way back too
 
 /** A message at the lower edge, with a way back where there is one. */
 function toast(text, tone, back) {
@@ -153,6 +158,8 @@ function toast(text, tone, back) {
     back && h("button", { class: "button quiet", type: "button", onclick: away }, "Undo"),
     h("button", { class: "icon", type: "button", "aria-label": "Dismiss", onclick: close }, "×"),
   );
-  document.getElementById("toasts").append(node);
+  const toasts = document.getElementById("toasts");
+  toasts.append(node);
+  while (toasts.children.length > TOASTS) toasts.firstChild.remove();
   setTimeout(close, SHOWN);
 }

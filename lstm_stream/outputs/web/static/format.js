@@ -3,11 +3,16 @@ import { h } from "./dom.js";
 
 export const NONE = "–";
 const LOCALE = "en-GB"; // the page is in English, and 24 hours leave no doubt
+const APART = 86_400; // s between data and clock: then it is a recording that is played
 let skew = 0; // seconds that the daemon's clock is ahead of this browser's
+let lag = 0; // and that the latest data are behind the daemon's clock, where they are a recording
 
 export const now = () => Date.now() / 1000 + skew;
-export function setClock(daemon) {
+/** Now, as the sensors have it: another time than now() where a recording is played. */
+export const dataNow = () => now() - lag;
+export function setClock(daemon, data) {
   skew = daemon - Date.now() / 1000;
+  lag = Number.isFinite(data) && Math.abs(daemon - data) > APART ? daemon - data : 0;
 }
 
 /** Four significant digits; thousands grouped. */
@@ -19,6 +24,8 @@ export function number(value, digits = 4) {
   return value.toLocaleString(LOCALE, { maximumSignificantDigits: digits });
 }
 
+/** A score or a threshold: two decimals, so that those below one another can be compared. */
+export const points = (value) => (Number.isFinite(value) ? value.toFixed(value < 1000 ? 2 : 0) : NONE);
 export const integer = (value) => (Number.isFinite(value) ? Math.round(value).toLocaleString(LOCALE) : NONE);
 export const percent = (share) => `${Math.round(100 * share)} %`;
 export const plural = (count, one, many = `${one}s`) => `${integer(count)} ${count === 1 ? one : many}`;

@@ -37,7 +37,7 @@ function hear(overview) {
   heard = Date.now();
   live.overview = overview;
   live.since = heard / 1000;
-  setClock(overview.now);
+  setClock(overview.now, overview.data_time);
   look();
   tell("overview", overview);
 }

@@ -18,6 +18,23 @@ export const VIEWS = {
   silence: "fell silent",
 };
 
+/** What each of them says of the sensor, and what to look for (docs/guide/alarms.md). */
+export const MEANINGS = {
+  forecast: "It left what was expected for this moment. Look for a jump, a spike, a wrong reading.",
+  burst: "It has been forecast badly for a while. Look for unrest, a loose contact, a new mode.",
+  level:
+    "It averages elsewhere than is usual at this time of day, though single values may be within what was expected. " +
+    "Look for leaks, fouling, a moved set point.",
+  surprise: "It showed an error where there never was one. Look for something at an odd moment.",
+  shape: "Its last samples have a mean or an unrest that they never had. Look for another way of running.",
+  clock: "It has a value that it never had at this time of day. Look for what runs at night, or stands open.",
+  drift:
+    "It has moved slowly away from where it used to be, or from its other channels. Look for wear and calibration.",
+  range: "It went beyond all that it has ever shown. Look for limits.",
+  stuck: "It repeats one value far longer than it ever did. Look for a frozen sensor.",
+  silence: "It sends nothing for far longer than it ever did. Look for power, network, battery.",
+};
+
 export const RESULTS = {
   adopted: "adopted: it forecasts better",
   rejected: "rejected: no better than before",
@@ -25,6 +42,18 @@ export const RESULTS = {
   failed: "failed",
   rollback: "rolled back by hand",
 };
+
+/** What is checked, in other words. */
+export const CHECKS = {
+  line: "scores what comes",
+  broker: "connected",
+  subscription: "the sources' topics are subscribed to",
+  samples: "they come",
+  state: "is saved",
+};
+
+/** A problem without the number that the operating system gives it. */
+export const plain = (text) => text.replace(/\[(Errno|WinError) -?\d+\] /, "");
 
 /** Why something was not scored, and what would help. */
 export const REJECTIONS = {
@@ -79,7 +108,7 @@ export function sentence(overview, alarms) {
   return { tone: "good", text, more };
 }
 
-const said = ([name, text]) => `${name}: ${text}`.replace(/\.$/, "");
+const said = ([name, text]) => `${name}: ${plain(text)}`.replace(/\.$/, "");
 const learning = (count) => (count ? `${plural(count, "more is", "more are")} still warming up.` : "");
 
 function broken(failing, alarms) {

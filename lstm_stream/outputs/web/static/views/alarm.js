@@ -1,10 +1,10 @@
 // One alarm, as a card with all that is known of it, or as a line.
 import { button } from "../commands.js";
 import { h } from "../dom.js";
-import { age, at, duration, now, number } from "../format.js";
+import { age, at, dataNow, duration, points } from "../format.js";
 import { cause, toAlarm, toSensor } from "../links.js";
 import { against, gauge, severity, share, spark } from "../marks.js";
-import { VIEWS, short } from "../words.js";
+import { MEANINGS, VIEWS, short } from "../words.js";
 
 const CHANNELS = 3; // on a card; all of them in the alarm's own view
 const AROUND = 0.5; // of its length that is shown before and after
@@ -12,8 +12,8 @@ const ROOM = 6 * 3600; // s that are shown at least
 
 /** The span of time to look at, [from, to] in unix seconds. */
 export function around({ opened_unix: opened, closed_unix: closed }) {
-  const room = Math.max(ROOM, AROUND * ((closed ?? now()) - opened));
-  return [Math.floor(opened - room), Math.ceil((closed ?? now()) + room)];
+  const room = Math.max(ROOM, AROUND * ((closed ?? dataNow()) - opened));
+  return [Math.floor(opened - room), Math.ceil((closed ?? dataNow()) + room)];
 }
 
 function query(alarm) {
@@ -21,7 +21,7 @@ function query(alarm) {
   return alarm.closed_unix ? { from, to } : {};
 }
 
-export function alarmCard(alarm, values, { whole = false } = {}) {
+export function alarmCard(alarm, values, { whole = false, explained = whole } = {}) {
   const open = alarm.state === "opened";
   const about = { ...alarm, argument: alarm.id };
   const channels = Object.entries(alarm.channels).sort(([, a], [, b]) => b.contribution - a.contribution);
@@ -39,34 +39,34 @@ export function alarmCard(alarm, values, { whole = false } = {}) {
       h("p", { class: "when" }, severity(alarm.severity), lasting(alarm)),
     ),
     h("p", { class: "reason" }, alarm.why ?? alarm.reason),
+    explained && MEANINGS[alarm.view] && h("p", { class: "meaning" }, MEANINGS[alarm.view]),
     channels.length > 0 && evidence(channels.slice(0, whole ? Infinity : CHANNELS), channels.length),
     h(
       "footer",
       {},
       values?.length && h("span", { class: "trend" }, spark(values)),
-      h("p", { class: "dim facts" }, facts(alarm)),
+      h("p", { class: "dim said" }, facts(alarm), " · ", further(alarm, whole)),
       h(
         "span",
         { class: "buttons" },
         open && !alarm.acknowledged && button("acknowledge", about),
         button("normal", about),
         open && button("accept", { ...about, argument: "" }),
-        whole && h("a", { class: "button quiet", href: toSensor(alarm, query(alarm)) }, "Charts"),
-        !whole &&
-          h(
-            "a",
-            { class: "button quiet", href: toAlarm(alarm), "aria-label": `Details of the alarm of ${alarm.sensor}` },
-            "Details",
-          ),
       ),
     ),
   );
 }
 
+// To the alarm's own view; from there to the sensor's.
+function further(alarm, whole) {
+  if (whole) return h("a", { href: toSensor(alarm, query(alarm)) }, "Charts");
+  return h("a", { href: toAlarm(alarm), "aria-label": `Details of the alarm of ${alarm.sensor}` }, "Details");
+}
+
 function lasting({ opened_unix: opened, closed_unix: closed }) {
   if (closed)
     return h("span", {}, at(opened), " – ", at(closed), h("span", { class: "dim" }, ` · ${duration(closed - opened)}`));
-  return h("span", {}, "since ", at(opened), h("span", { class: "dim" }, ` · ${duration(now() - opened)}`));
+  return h("span", {}, "since ", at(opened), h("span", { class: "dim" }, ` · ${duration(dataNow() - opened)}`));
 }
 
 function facts(alarm) {
@@ -78,9 +78,11 @@ function facts(alarm) {
   ];
   return [
     VIEWS[alarm.view] || alarm.view,
-    alarm.threshold > 0 && `, score ${number(alarm.score, 3)} of ${number(alarm.threshold, 3)}`, // silence has none
+    alarm.closed_unix
+      ? alarm.why && `, ${alarm.reason}`
+      : alarm.threshold > 0 && `, score ${points(alarm.score)} of ${points(alarm.threshold)}`, // silence has none
+    alarm.maintenance && ` · opened during ${alarm.maintenance}, not sent`,
     seen && [" · ", seen],
-    alarm.closed_unix && alarm.why && ` · ${alarm.reason}`,
   ];
 }
 
@@ -133,7 +135,7 @@ export function alarmLine(alarm, { named = true } = {}) {
       "span",
       { class: "figure" },
       at(alarm.opened_unix),
-      h("span", { class: "dim" }, ` · ${duration((alarm.closed_unix ?? now()) - alarm.opened_unix)}`),
+      h("span", { class: "dim" }, ` · ${duration((alarm.closed_unix ?? dataNow()) - alarm.opened_unix)}`),
     ),
   );
 }

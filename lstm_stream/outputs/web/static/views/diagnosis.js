@@ -1,13 +1,14 @@
 // Why is it not working? What is checked, what was not understood and what would help, and what was commanded.
 import { get } from "../api.js";
-import { undo, undoable } from "../commands.js";
+import { called, undo, undoable } from "../commands.js";
 import { h, paint } from "../dom.js";
 import { age, at, duration, integer } from "../format.js";
 import { link, toSensor } from "../links.js";
-import { REJECTIONS, short } from "../words.js";
+import { CHECKS, REJECTIONS, plain, short } from "../words.js";
 
 const REFRESH = 5_000; // ms
 const ROWS = 50;
+const LISTEN = "mosquitto_sub -v -t '#'";
 
 export function show(root, _route, { live, on }) {
   const seen = { problems: null, commands: [] };
@@ -29,7 +30,7 @@ function page(overview, { problems, commands }) {
       h(
         "ul",
         { class: "hints", key: "hints" },
-        hints.map((hint) => h("li", {}, hint)),
+        hints.map((hint) => h("li", {}, marked(hint))),
       ),
     h(
       "div",
@@ -38,7 +39,18 @@ function page(overview, { problems, commands }) {
       section("Sensors' clocks", clocks.length ? offsets(clocks) : nothing("No sensor's clock is off by much.")),
       section(
         "Topics that no source takes",
-        unmatched.length ? topics(unmatched) : nothing("Every topic that comes is taken."),
+        unmatched.length
+          ? topics(unmatched)
+          : nothing(
+              "Every topic that comes is taken. ",
+              h(
+                "span",
+                { class: "dim" },
+                "What else the broker carries is not subscribed to: ",
+                h("code", {}, LISTEN),
+                " shows it.",
+              ),
+            ),
       ),
       section(
         "Rejected",
@@ -57,7 +69,8 @@ function page(overview, { problems, commands }) {
 }
 
 const section = (name, content, kind = "") => h("section", { class: kind, key: name }, h("h2", {}, name), content);
-const nothing = (text) => h("p", { class: "panel empty good" }, text);
+const nothing = (...text) => h("p", { class: "panel empty good" }, text);
+const marked = (text) => text.split("`").map((part, k) => (k % 2 ? h("code", {}, part) : part));
 
 /** What is checked, and what is wrong with it. */
 export function checklist(all) {
@@ -67,19 +80,19 @@ export function checklist(all) {
       { key: name, class: text === "ok" ? "passed" : "failed" },
       h("i", { "aria-hidden": "true" }),
       h("b", {}, name),
-      h("span", {}, text),
+      h("span", {}, text === "ok" ? ["ok", CHECKS[name] && `: ${CHECKS[name]}`] : plain(text)),
     ),
   );
   return h("ul", { class: "panel checks" }, rows);
 }
 
-function table(name, columns, rows) {
+function table(name, columns, rows, kind = "") {
   return h(
     "div",
     { class: "scroll panel", tabindex: "0", role: "region", "aria-label": name },
     h(
       "table",
-      { class: "list" },
+      { class: `list ${kind}` },
       h("caption", { class: "unseen" }, name),
       h(
         "thead",
@@ -87,7 +100,9 @@ function table(name, columns, rows) {
         h(
           "tr",
           {},
-          columns.map((column) => h("th", { scope: "col" }, column)),
+          columns.map((column) =>
+            h("th", { scope: "col" }, column === "Undo" ? h("span", { class: "unseen" }, column) : column),
+          ),
         ),
       ),
       h("tbody", {}, rows),
@@ -116,14 +131,19 @@ function rejected(rejections) {
     return h(
       "tr",
       { key: reason },
-      h("th", { scope: "row" }, h("code", {}, reason)),
+      h("th", { scope: "row" }, h("code", { class: "whole" }, reason)),
       h("td", { class: "number" }, integer(count)),
-      h("td", {}, why, h("span", { class: "dim" }, ` ${help}`)),
-      h("td", {}, h("code", { class: "topic" }, latest.topic), h("span", { class: "dim" }, latest.detail)),
-      h("td", {}, age(latest.at)),
+      h("td", { class: "broad" }, why, h("span", { class: "dim" }, ` ${help}`)),
+      h(
+        "td",
+        { class: "broad" },
+        h("code", { class: "topic" }, latest.topic),
+        h("span", { class: "dim" }, latest.detail),
+      ),
+      h("td", { class: "number" }, age(latest.at)),
     );
   });
-  return table("Rejected, by reason", ["Reason", "Count", "What it means", "The latest", "When"], rows);
+  return table("Rejected, by reason", ["Reason", "Count", "What it means", "The latest", "When"], rows, "blocks");
 }
 
 function topics(unmatched) {
@@ -148,7 +168,7 @@ function log(commands, enabled) {
       { key: one.id, class: one.ok ? "" : "failed" },
       h("td", {}, at(one.at)),
       h("td", {}, one.by),
-      h("th", { scope: "row" }, one.verb),
+      h("th", { scope: "row" }, called(one.verb)),
       h(
         "td",
         {},
@@ -158,7 +178,7 @@ function log(commands, enabled) {
           one.sensor ? short(one.sensor) : `all of ${one.group}`,
         ),
       ),
-      h("td", {}, one.text, one.comment && h("q", {}, one.comment)),
+      h("td", { class: "broad" }, one.text, one.comment && h("q", {}, one.comment)),
       h(
         "td",
         {},
@@ -171,7 +191,7 @@ function log(commands, enabled) {
             {
               class: "button quiet",
               type: "button",
-              "aria-label": `Undo ${one.verb} of ${one.sensor || one.group}`,
+              "aria-label": `Undo ${called(one.verb)} of ${one.sensor || one.group}`,
               onclick: () => undo(one, one.id),
             },
             "Undo",
@@ -180,5 +200,5 @@ function log(commands, enabled) {
       ),
     ),
   );
-  return table("Commands that were given", ["When", "Who", "What", "Whom", "What came of it", "Undo"], rows);
+  return table("Commands that were given", ["When", "Who", "What", "Whom", "What came of it", "Undo"], rows, "blocks");
 }

@@ -3,7 +3,7 @@ import { get } from "../api.js";
 import { button } from "../commands.js";
 import { debounce, h, paint } from "../dom.js";
 import { filters } from "../filters.js";
-import { age, at, duration, integer, number } from "../format.js";
+import { age, at, duration, integer } from "../format.js";
 import { link, remember, toModel, toSensor } from "../links.js";
 import { RESULTS, short } from "../words.js";
 
@@ -51,7 +51,11 @@ function page({ total, items }, groups, chosen, change) {
       change,
       h("p", { class: "dim", role: "status" }, `${integer(total)} found`),
       groups.map((group) =>
-        h("a", { class: "button quiet", href: toModel({ group, sensor: "" }), key: group }, `All of ${group}`),
+        h(
+          "a",
+          { class: "button quiet", href: toModel({ group, sensor: "" }), key: group },
+          `Shared by all of ${group}`,
+        ),
       ),
     ),
     h(
@@ -186,7 +190,7 @@ function loss(kind, value, most) {
     "span",
     { class: `loss ${kind}` },
     h("i", { "aria-hidden": "true" }, h("i", { style: { width: `${(100 * value) / most}%` } })),
-    number(value, 3),
+    h("span", { class: "loss-figure" }, value < 1e4 ? value.toPrecision(3) : value.toExponential(2)),
   );
 }
 

@@ -1,7 +1,7 @@
 // The first view: is it working, which machine misbehaves, since when, why, and what was expected.
 import { get } from "../api.js";
 import { h, paint } from "../dom.js";
-import { integer, number, plural } from "../format.js";
+import { integer, plural, points } from "../format.js";
 import { link, toSensor } from "../links.js";
 import { spark } from "../marks.js";
 import { STATES, ranked, sentence, short } from "../words.js";
@@ -163,12 +163,12 @@ const size = (count) => (count <= 80 ? "few" : count <= 250 ? "" : "many");
 function cell(sensor) {
   const part = sensor.threshold ? (sensor.score ?? 0) / sensor.threshold : 0;
   const kind = sensor.state === "watching" ? `level${Math.min(4, Math.floor(5 * part))}` : sensor.state;
-  const title = `${sensor.sensor}: ${STATES[sensor.state] || sensor.state}, score ${number(sensor.score)} of ${number(sensor.threshold)}`;
+  const title = `${sensor.sensor}: ${STATES[sensor.state] || sensor.state}, score ${points(sensor.score)} of ${points(sensor.threshold)}`;
   return h("i", { class: `cell ${kind}`, title, onclick: () => (location.hash = toSensor(sensor)) }); // the list has links
 }
 
 function nearest(items) {
-  const near = items.filter((item) => item.state === "watching" && item.threshold).slice(0, NEAR);
+  const near = items.filter((item) => item.state === "watching" && item.threshold && item.score > 0).slice(0, NEAR);
   if (!near.length) return null;
   return h(
     "section",
@@ -187,8 +187,8 @@ function nearest(items) {
           h(
             "span",
             { class: "figure" },
-            number(item.score, 3),
-            h("span", { class: "dim" }, ` of ${number(item.threshold, 3)}`),
+            points(item.score),
+            h("span", { class: "dim" }, ` of ${points(item.threshold)}`),
           ),
         ),
       ),

@@ -1,9 +1,9 @@
 // One sensor: charts that share a time axis, what is known of it, its alarms, its models, and what can be commanded.
 import { get } from "../api.js";
-import { Charts } from "../charts.js";
+import { CHANNELS, Charts } from "../charts.js";
 import { button } from "../commands.js";
 import { h, paint } from "../dom.js";
-import { age, clock, duration, integer, now, number } from "../format.js";
+import { NONE, age, clock, duration, integer, now, points } from "../format.js";
 import { link, remember, toModel, toSensor } from "../links.js";
 import { against, gauge, pill } from "../marks.js";
 import { alarmCard, alarmLine } from "./alarm.js";
@@ -18,6 +18,7 @@ const RANGES = {
 };
 const REFRESH = 3_000; // ms
 const MODELS = 6; // of the latest rounds of training; all of them are in the view of models
+const LEADS = 0.1; // a channel's part in an alarm from which on it is drawn first
 const STEP = 0.25; // of the range, by a key
 const ZOOM = 0.5;
 
@@ -61,7 +62,10 @@ export function show(root, route, { on }) {
     const host = root.querySelector(".charts");
     if (!host) return; // left meanwhile
     charts ??= new Charts(host, (zoom) => choose({ zoom }));
-    charts.show(series, [Number.isFinite(since) ? since : (series.time[0] ?? until - 3600), until]);
+    charts.show(leading(series, seen.item.open), [
+      Number.isFinite(since) ? since : (series.time[0] ?? until - 3600),
+      until,
+    ]);
   }
 
   function choose(news) {
@@ -103,6 +107,15 @@ export function show(root, route, { on }) {
   };
 }
 
+// What the open alarm rests on comes first: of many channels only some are drawn.
+function leading(series, alarm) {
+  const part = (name) => (alarm?.channels[name]?.contribution > LEADS ? alarm.channels[name].contribution : 0);
+  const names = Object.keys(series.channels);
+  if (names.length <= CHANNELS) return series;
+  names.sort((a, b) => part(b) - part(a));
+  return { ...series, channels: Object.fromEntries(names.map((name) => [name, series.channels[name]])) };
+}
+
 /** [since, until] in data time: what was zoomed to, or the range up to the latest sample. */
 function extentOf({ zoom, range, item }) {
   if (zoom) return zoom;
@@ -135,12 +148,12 @@ function page(seen, choose, steer) {
         "section",
         { class: "cards one", key: "open", "aria-label": "Open alarm" },
         h("h2", { class: "unseen" }, "Open alarm"),
-        alarmCard(item.open),
+        alarmCard(item.open, null, { explained: true }),
       ),
     h(
       "section",
       { class: "panel drawn", key: "charts", "aria-label": "Charts" },
-      ranges(seen, choose, steer),
+      item.recorded && ranges(seen, choose, steer),
       !item.recorded &&
         h(
           "p",
@@ -158,11 +171,11 @@ function page(seen, choose, steer) {
         },
         h("div", { class: "charts", "data-keep": true }),
       ),
-      legend(),
+      item.recorded && legend(),
     ),
     h(
       "div",
-      { class: "columns", key: "tables" },
+      { class: "columns pair", key: "tables" },
       latest(item),
       h(
         "section",
@@ -193,7 +206,7 @@ function commands(item) {
     "div",
     { class: "buttons" },
     item.learning === "paused" ? button("resume", item) : button("pause", item),
-    !item.open && button("accept", item),
+    !item.open && item.state !== "warming" && button("accept", item),
     button("forget", item),
   );
 }
@@ -202,16 +215,15 @@ function facts(item) {
   const list = [
     [
       "Score",
-      [
-        h("b", { class: item.score >= item.threshold ? "out" : "" }, number(item.score, 3)),
-        h("span", { class: "dim" }, ` of ${number(item.threshold, 3)}`),
-      ],
+      Number.isFinite(item.threshold)
+        ? [
+            h("b", { class: item.score >= item.threshold ? "out" : "" }, points(item.score)),
+            h("span", { class: "dim" }, ` of ${points(item.threshold)}`),
+          ]
+        : h("span", { class: "dim" }, item.state === "warming" ? "after its warm-up" : NONE),
     ],
     ["Last sample", age(item.last)],
-    [
-      "Samples",
-      item.count < item.warmup ? `${integer(item.count)} of ${integer(item.warmup)} to warm up` : integer(item.count),
-    ],
+    ["Samples", item.count < item.warmup ? warming(item) : integer(item.count)],
     ["Usual interval", duration(item.interval)],
     ["Model", `generation ${integer(item.generation)}`],
     ["Channels", integer(item.channels.length)],
@@ -221,6 +233,14 @@ function facts(item) {
     { class: "facts", key: "facts" },
     list.map(([name, value]) => h("div", { key: name }, h("dt", {}, name), h("dd", {}, value))),
   );
+}
+
+function warming({ count, warmup, interval }) {
+  const left = (warmup - count) * interval;
+  return [
+    `${integer(count)} of ${integer(warmup)} to warm up`,
+    left > 0 && h("span", { class: "dim" }, `, ${duration(left)} to go`),
+  ];
 }
 
 function pressed(event, steer) {
@@ -290,31 +310,35 @@ function latest(item) {
     { key: "latest" },
     h("h2", {}, "Latest sample"),
     h(
-      "table",
-      { class: "list evidence panel" },
-      h("caption", { class: "unseen" }, "Latest values beside what was expected"),
+      "div",
+      { class: "scroll high panel", tabindex: "0", role: "region", "aria-label": "Latest sample" },
       h(
-        "thead",
-        { class: "unseen" },
+        "table",
+        { class: "list evidence" },
+        h("caption", { class: "unseen" }, "Latest values beside what was expected"),
         h(
-          "tr",
-          {},
-          ["Channel", "Gauge", "Measured"].map((name) => h("th", { scope: "col" }, name)),
-        ),
-      ),
-      h(
-        "tbody",
-        {},
-        rows.map(([name, one]) => {
-          const values = { ...one, actual: one.value };
-          return h(
+          "thead",
+          { class: "unseen" },
+          h(
             "tr",
-            { key: name },
-            h("th", { scope: "row", title: name }, name),
-            h("td", {}, gauge(values)),
-            h("td", {}, against(values)),
-          );
-        }),
+            {},
+            ["Channel", "Gauge", "Measured"].map((name) => h("th", { scope: "col" }, name)),
+          ),
+        ),
+        h(
+          "tbody",
+          {},
+          rows.map(([name, one]) => {
+            const values = { ...one, actual: one.value };
+            return h(
+              "tr",
+              { key: name },
+              h("th", { scope: "row", title: name }, name),
+              h("td", {}, gauge(values)),
+              h("td", {}, against(values)),
+            );
+          }),
+        ),
       ),
     ),
   );

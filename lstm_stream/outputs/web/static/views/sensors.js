@@ -2,7 +2,7 @@
 import { get } from "../api.js";
 import { debounce, h, paint } from "../dom.js";
 import { choice, filters } from "../filters.js";
-import { age, integer, number } from "../format.js";
+import { NONE, age, integer, points } from "../format.js";
 import { link, remember, toSensor } from "../links.js";
 import { pill, spark } from "../marks.js";
 import { STATES, short } from "../words.js";
@@ -13,8 +13,7 @@ const COLUMNS = [
   ["name", "Sensor"],
   [null, "Group"],
   [null, "State"],
-  [null, "Score beside threshold"],
-  ["score", "Score"],
+  ["score", "Score beside threshold", 2], // and sorted by it: thresholds differ
   ["last", "Last sample"],
   [null, "Model"],
 ];
@@ -60,19 +59,24 @@ function page(found, chosen, names, change) {
         ),
       h("p", { class: "dim", role: "status" }, found.total ? `${integer(found.total)} found` : "none found"),
     ),
-    found.total > 0 && table(found.items, chosen, change),
+    found.total > 0
+      ? table(found.items, chosen, change)
+      : h("p", { class: "panel empty", key: "none" }, nothing(chosen)),
     pages(found, chosen, change),
   ];
 }
 
+const nothing = ({ search, group, state }) =>
+  search || group || state ? "No sensor is like that." : "No sensor has sent anything yet.";
+
 function table(items, chosen, change) {
-  const head = COLUMNS.map(([key, name]) => {
+  const head = COLUMNS.map(([key, name, span]) => {
     if (!key) return h("th", { scope: "col" }, name);
     const sorted = chosen.sort === key && (chosen.order === "asc" ? "ascending" : "descending");
     const order = sorted ? (chosen.order === "asc" ? "desc" : "asc") : key === "name" ? "asc" : "desc";
     return h(
       "th",
-      { scope: "col", "aria-sort": sorted || "none" },
+      { scope: "col", colspan: span, "aria-sort": sorted || "none" },
       h("button", { type: "button", onclick: () => change({ sort: key, order }) }, name),
     );
   });
@@ -101,8 +105,9 @@ function row(item) {
     h(
       "td",
       { class: "number" },
-      number(item.score, 3),
-      h("span", { class: "dim" }, ` of ${number(item.threshold, 3)}`),
+      Number.isFinite(item.threshold)
+        ? [points(item.score), h("span", { class: "dim" }, ` of ${points(item.threshold)}`)]
+        : h("span", { class: "dim" }, NONE),
     ),
     h("td", { class: "last" }, age(item.last)),
     h("td", { class: "model" }, `gen. ${integer(item.generation)}`),

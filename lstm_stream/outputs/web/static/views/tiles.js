@@ -3,13 +3,13 @@ import { h } from "../dom.js";
 import { age, at, integer, number, plural } from "../format.js";
 import { link } from "../links.js";
 import { area, pill, proportions } from "../marks.js";
-import { STATES } from "../words.js";
+import { STATES, plain } from "../words.js";
 
 const BROAD = "Alarm budget"; // the tile that takes the whole width of a phone
 
 /** All of them, of the overview document. */
 export function tiles(overview) {
-  const { messages, sensors, retraining, broker, rates } = overview;
+  const { messages, sensors, alarms, retraining, broker, rates } = overview;
   const total = Object.values(sensors).reduce((sum, count) => sum + count, 0);
   const trouble = !broker.connected || !broker.subscribed || broker.problem;
   return [
@@ -22,11 +22,12 @@ export function tiles(overview) {
     tile("Sensors", integer(total), proportions(sensors), states(sensors)),
     tile(
       "Alarms",
-      integer(overview.alarms.open),
+      integer(alarms.open),
       h(
         "p",
         {},
-        `${integer(overview.alarms.unacknowledged)} not acknowledged, ${integer(overview.alarms.opened_day)} opened in 24 h`,
+        alarms.open > 0 && `${integer(alarms.unacknowledged)} not acknowledged, `,
+        `${alarms.opened_day ? integer(alarms.opened_day) : "none"} opened in 24 h`,
       ),
     ),
     overview.budget.length > 0 && tile(BROAD, null, budgets(overview.budget)),
@@ -35,14 +36,17 @@ export function tiles(overview) {
       "Broker",
       null,
       h("p", { class: trouble ? "bad" : "" }, connection(broker)),
-      h("p", { class: "address" }, broker.address),
+      h("p", {}, breakable(broker.address)),
     ),
     tile("Running since", null, h("p", {}, at(overview.started))),
   ];
 }
 
+// Broken before the port where it is too long for a line.
+const breakable = (address) => address.split(/(?=:\d+$)/).flatMap((part, k) => (k ? [h("wbr"), part] : [part]));
+
 function connection({ connected, subscribed, problem }) {
-  if (problem) return problem;
+  if (problem) return plain(problem);
   if (!connected) return "not connected";
   return subscribed ? "connected and subscribed" : "connected, not subscribed";
 }
@@ -114,12 +118,7 @@ function budget({ group, asked_per_week: asked, kept_per_week: kept, sensor_week
       "p",
       {},
       h("span", {}, group),
-      h(
-        "span",
-        {},
-        h("b", {}, number(kept, 2)),
-        h("span", { class: "dim" }, ` of ${number(asked, 2)} a sensor-week`),
-      ),
+      h("span", {}, h("b", {}, number(kept, 2)), h("span", { class: "dim" }, ` of ${number(asked, 2)} a sensor-week`)),
     ),
     h(
       "i",
