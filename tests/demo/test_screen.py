@@ -118,7 +118,7 @@ def test_the_table_fits_the_terminal(width: int, height: int) -> None:
     assert len(text) < height
     assert max(map(len, text)) <= width
     assert "30 injected, 10 found, 20 missed; 10 false alarms" in text[1]
-    assert any(line.startswith("metrics http://127.0.0.1:9108/metrics") for line in text)
+    assert any(line.startswith("the page: http://127.0.0.1:9108/") for line in text)
     assert sum(line.endswith(("found", "false", "missed")) for line in text) >= 4
 
 
