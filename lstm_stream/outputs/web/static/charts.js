@@ -1,7 +1,7 @@
 // A sensor's charts, one below the other: each channel on its expected band, and the score beside its threshold.
 // They share the time axis: zoom one by dragging and all follow. Drawn by uPlot (window.uPlot, vendored).
 import { h } from "./dom.js";
-import { NONE, calendar, clock, number } from "./format.js";
+import { NONE, calendar, clock, number, points } from "./format.js";
 
 const HEIGHTS = { channel: 168, score: 150 };
 const GAP = 6; // usual intervals without a sample: the line is broken
@@ -215,8 +215,8 @@ export class Charts {
     if (k === this.plots.length - 1) {
       const over = values[1] >= values[2];
       return this.legends[k].replaceChildren(
-        h("b", { class: over ? "out" : "" }, number(values[1])),
-        ` threshold ${number(values[2])} `,
+        h("b", { class: over ? "out" : "" }, points(values[1])),
+        ` threshold ${points(values[2])} `,
         time,
       );
     }

@@ -45,7 +45,7 @@ export function alarmCard(alarm, values, { whole = false, explained = whole } = 
       "footer",
       {},
       values?.length && h("span", { class: "trend" }, spark(values)),
-      h("p", { class: "dim said" }, facts(alarm), " · ", further(alarm, whole)),
+      h("p", { class: "dim said" }, facts(alarm), "\u00a0· ", further(alarm, whole)),
       h(
         "span",
         { class: "buttons" },

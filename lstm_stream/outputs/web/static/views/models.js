@@ -9,6 +9,7 @@ import { RESULTS, short } from "../words.js";
 
 const PAGE = 50;
 const REFRESH = 10_000; // ms
+const LEARNING = { on: "learns", paused: "paused", off: "off" };
 const NEW = new Set(["adopted", "rollback"]); // results that begin a generation
 
 export function show(root, route, { live, on }) {
@@ -51,11 +52,7 @@ function page({ total, items }, groups, chosen, change) {
       change,
       h("p", { class: "dim", role: "status" }, `${integer(total)} found`),
       groups.map((group) =>
-        h(
-          "a",
-          { class: "button quiet", href: toModel({ group, sensor: "" }), key: group },
-          `Shared by all of ${group}`,
-        ),
+        h("a", { class: "button quiet", href: toModel({ group, sensor: "" }), key: group }, `All of ${group}`),
       ),
     ),
     h(
@@ -89,7 +86,7 @@ function row(item) {
     h("th", { scope: "row" }, h("a", { href: toModel(item) }, short(item.sensor))),
     h("td", { class: "group" }, item.group),
     h("td", {}, `gen. ${integer(item.generation)}`),
-    h("td", {}, item.learning),
+    h("td", {}, LEARNING[item.learning]),
     h("td", { class: "last" }, age(item.last)),
   );
 }
