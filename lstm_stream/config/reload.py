@@ -14,6 +14,6 @@ class Reload(Section):
     watch: Duration = Field(
         default=5.0,
         ge=0,
-        description="How often to look whether this file, the broker's password or certificates have changed, and to put "
-        "that in force. 0: only SIGHUP does.",
+        description="How often to look whether this file, the broker's password or certificates have changed, and to "
+        "put that in force. 0: only SIGHUP does.",
     )

@@ -12,7 +12,7 @@ import platform
 import threading
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import product
+from itertools import chain, product
 from math import isfinite
 from typing import Literal, get_args
 
@@ -23,6 +23,7 @@ from prometheus_client.exposition import choose_encoder
 
 from lstm_stream.config import Group
 from lstm_stream.config.outlets import Severity
+from lstm_stream.outputs.encoder import Encoder, paced
 from lstm_stream.outputs.health import Health
 from lstm_stream.outputs.histogram import BatchHistogram
 from lstm_stream.outputs.scraped import (
@@ -81,7 +82,8 @@ class Metrics:
         self.registry = Registry(auto_describe=True)
         self._lock = threading.Lock()
         self._disconnects: set[str] = set()
-        self._series: Callable[[], list[bytes]] | None = None
+        self._series: Callable[[], Iterable[bytes]] = lambda: ()
+        self._encoders = Encoder(openmetrics=False), Encoder(openmetrics=True)
         self._build(version)
         self.configured(groups or {}, severity or Severity())
 
@@ -105,8 +107,8 @@ class Metrics:
         """Read how the daemon is through `read` at every scrape. It must not block."""
         self._health.read = read
 
-    def watch_series(self, render: Callable[[], list[bytes]]) -> None:
-        """Add the text that `render` gives in pieces to every scrape: lines that begin with their line feed."""
+    def watch_series(self, render: Callable[[], Iterable[bytes]]) -> None:
+        """Add the text that `render` gives in pieces to every scrape: whole lines."""
         self._series = render
 
     def watch_outbox(self, read: Callable[[], Outgoing]) -> None:
@@ -242,12 +244,10 @@ class Metrics:
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The exposition and its content type: OpenMetrics 1.0 where `accept` names it, else the text format."""
         # The rest of the header is a stranger's text, which choose_encoder would trust.
-        encode, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept else "")
-        text: bytes = encode(self.registry)
-        if self._series is not None:
-            body = text.removesuffix(_END)
-            text = b"".join([body.removesuffix(b"\n"), *self._series(), b"\n", text[len(body) :]])
-        return text, content_type
+        openmetrics = _OPENMETRICS in accept
+        _, content_type = choose_encoder(_OPENMETRICS if openmetrics else "")
+        pieces = paced(chain(self._encoders[openmetrics].encode(self.registry.collect()), self._series()))
+        return b"".join([*pieces, _END if openmetrics else b""]), content_type
 
     # -- the families, in the order of docs/metrics.md ---------------------------------------------------------
 

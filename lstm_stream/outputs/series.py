@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -284,23 +284,21 @@ class Series:
 
     # --- the scrape's
 
-    def render(self) -> list[bytes]:
-        """The text of all series in pieces, each line after a line feed; nothing where none is asked for."""
+    def render(self) -> Iterator[bytes]:
+        """The text of all series in pieces of whole lines; nothing where none is asked for."""
         if (shown := self._shown) is None:
-            return []
-        text = [_count(SHOWN, "Sensors with series of their own.", shown.counts[::2])]
-        text.append(
-            _count(
-                LEFT_OUT, "Sensors the list names beyond its limit; alarmed ones not in the top.", shown.counts[1::2]
-            )
-        )
+            return
+        yield from _count(SHOWN, "Sensors with series of their own.", shown.counts[::2])
+        beyond = "Sensors the list names beyond its limit; alarmed ones not in the top."
+        yield from _count(LEFT_OUT, beyond, shown.counts[1::2])
         for k, (name, documentation) in enumerate(OF_SENSORS.items()):
-            text.append(header(f"lstm_stream_sensor_{name}", documentation))
-            text += [lines(copy.block.before[name], copy.facts[k]) for copy in shown.copies]
+            yield header(f"lstm_stream_sensor_{name}", documentation)
+            for copy in shown.copies:
+                yield from lines(copy.block.before[name], copy.facts[k])
         for k, (name, documentation) in enumerate(OF_CHANNELS.items()):
-            text.append(header(f"lstm_stream_sensor_{name}", documentation))
-            text += [lines(copy.block.before[name], copy.values[k]) for copy in shown.copies]
-        return text
+            yield header(f"lstm_stream_sensor_{name}", documentation)
+            for copy in shown.copies:
+                yield from lines(copy.block.before[name], copy.values[k])
 
 
 def _pattern(allow: Sequence[str]) -> re.Pattern[str]:
@@ -308,6 +306,6 @@ def _pattern(allow: Sequence[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(fnmatch.translate, allow)) or "(?!)")
 
 
-def _count(name: str, documentation: str, counts: Sequence[int]) -> bytes:
-    before = prefixes(name, ['by="allow"', 'by="top"'])
-    return header(name, documentation) + lines(before, np.array(counts))
+def _count(name: str, documentation: str, counts: Sequence[int]) -> Iterator[bytes]:
+    yield header(name, documentation)
+    yield from lines(prefixes(name, ['by="allow"', 'by="top"']), np.array(counts))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -67,7 +67,7 @@ class Plant:
 
 
 def shown(series: Series) -> dict[tuple[str, ...], float]:
-    samples = [sample for family in parse_text(b"".join(series.render()).decode() + "\n") for sample in family.samples]
+    samples = [sample for family in parse_text(b"".join(series.render()).decode()) for sample in family.samples]
     names = {
         (sample.name.removeprefix("lstm_stream_sensor_"), *sample.labels.values()): sample.value for sample in samples
     }
@@ -208,8 +208,8 @@ def test_the_top_is_never_larger_than_it_may_and_has_those_of_the_last_look_wher
 
 @given(st.lists(st.text(st.characters(codec=None), max_size=300), min_size=1, max_size=5, unique=True))
 def test_any_name_is_one_label_and_different_ones_differ(names: list[str]) -> None:
-    text = header("m", "d") + lines(prefixes("m", [f'a="{label(name)}"' for name in names]), np.ones(len(names)))
-    [family] = parse_text(text.decode() + "\n")
+    pieces = lines(prefixes("m", [f'a="{label(name)}"' for name in names]), np.ones(len(names)))
+    [family] = parse_text((header("m", "d") + b"".join(pieces)).decode())
     values = [sample.labels["a"] for sample in family.samples]
     assert len(set(values)) == len(names)
     assert all(len(value) <= LONGEST for value in values)
@@ -234,9 +234,10 @@ def test_a_name_cannot_inject_anything(name: str) -> None:
 
 
 @given(arrays.arrays(np.float64, st.integers(1, 20)))
+@example(np.arange(5000) / 7.0)  # more than one piece
 def test_numbers_read_back_as_they_are(numbers: np.ndarray) -> None:
-    text = header("m", "d") + lines(prefixes("m", [f'a="{n}"' for n in range(len(numbers))]), numbers)
-    [family] = parse_text(text.decode() + "\n")
+    pieces = lines(prefixes("m", [f'a="{n}"' for n in range(len(numbers))]), numbers)
+    [family] = parse_text((header("m", "d") + b"".join(pieces)).decode())
     read = np.array([sample.value for sample in family.samples])
     np.testing.assert_array_equal(read, np.where(np.isfinite(numbers), numbers, NAN))
 

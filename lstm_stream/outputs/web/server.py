@@ -10,13 +10,13 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -33,6 +33,7 @@ from lstm_stream.outputs.web.stream import PATH, Hub
 
 _CONNECTIONS = 256
 _CLOSE_TIMEOUT = 3.0
+_AT_ONCE = 2**17  # bytes of a response
 
 
 class WebServer:
@@ -127,7 +128,8 @@ class WebServer:
 
     async def _metrics(self, request: Request) -> Response:
         body, content_type = self._render(request.headers.get("accept", ""))
-        return Response(body, headers={**HEADERS, "Content-Type": content_type})
+        headers = {**HEADERS, "Content-Type": content_type, "Content-Length": str(len(body))}
+        return Response(body, headers=headers) if len(body) <= _AT_ONCE else _sliced(body, headers)
 
     async def _healthy(self, _: Request) -> Response:
         health = self._health()
@@ -183,6 +185,16 @@ class _Connection(H11Protocol):
         before = self._unsent
         self._unsent = self.transport.get_write_buffer_size() if self.flow.write_paused else math.inf
         return self._unsent < before or not self.flow.write_paused
+
+
+def _sliced(body: bytes, headers: dict[str, str]) -> StreamingResponse:
+    """A long body, handed on as its client takes it: asyncio copies what waits, and holds up all threads for it."""
+
+    async def slices() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), _AT_ONCE):
+            yield body[start : start + _AT_ONCE]
+
+    return StreamingResponse(slices(), headers=headers)
 
 
 def _evict(connections: Iterable[object]) -> None:
