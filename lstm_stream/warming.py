@@ -17,7 +17,7 @@ from lstm_stream.detect.trainer import Trainer
 from lstm_stream.ingest.warming import warm
 from lstm_stream.outputs.histogram import BatchHistogram
 from lstm_stream.outputs.recorder import Recorder
-from lstm_stream.records import Reading
+from lstm_stream.records import Command, Reading
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ def warm_kernels() -> None:
         fleet.process([Reading("warm", "default", t, {"value": np.sin(t)}) for t in time_of])
         for t in time_of[-1] + 1.0 + np.arange(40):  # of two sensors: some arrays have another type for Numba then
             fleet.process([Reading(sensor, "default", t, {"value": 50.0}) for sensor in ("warm", "beside")])
+        reply = fleet.apply(Command("warm", "accept", "default", "warm", "", time_of[-1]))
+        assert reply.ok, reply.text  # else what it runs would be compiled when somebody asks for it, on the line
         for decoded in warm():
             record(Recorder(1), fleet.process(decoded.readings, decoded.at, decoded.rows))
         fleet.silences(time_of[-1] + 1e6)

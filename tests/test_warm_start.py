@@ -47,6 +47,10 @@ warm_kernels()
 before = prepared()
 assert len(before) > 15
 {DAEMON}
+from lstm_stream.records import Command
+for k in range(160, 200):
+    fleet.process([Reading("0", "default", 60.0 * k, {{"a": 50.0}})])
+assert fleet.apply(Command("1", "accept", "default", "0", "me", 0.0)).ok
 assert prepared() == before, sorted(prepared() - before)
 """
 
@@ -82,7 +86,7 @@ def test_a_warm_start_compiles_nothing() -> None:
 
 
 def test_what_the_daemon_prepares_is_all_that_its_sensors_need() -> None:
-    """Or the first message of a second sensor would wait for a compiler."""
+    """Or the first message of a second sensor, or the first change that is accepted, would wait for a compiler."""
     compiled(UNPREPARED, PACKAGE.parent)
 
 
