@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -28,12 +29,22 @@ class Daemon:
 
     def start(self, *options: str) -> None:
         """Start it; returns at once."""
-        path = self.folder / "config.yaml"
-        path.write_text(yaml.safe_dump(self.config))
+        path = self._written()
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "lstm_stream", "run", str(path), *options], stderr=log, stdout=log
             )
+
+    def reload(self) -> None:
+        """SIGHUP, with what the configuration is by now."""
+        assert self.process is not None
+        self._written()
+        self.process.send_signal(signal.SIGHUP)
+
+    def _written(self) -> Path:
+        path = self.folder / "config.yaml"
+        path.write_text(yaml.safe_dump(self.config))
+        return path
 
     def stop(self, timeout: float = 60.0) -> int:
         """SIGTERM; the exit code."""

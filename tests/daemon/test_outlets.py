@@ -154,10 +154,12 @@ def test_maintenance_commands_and_home_assistant(
         groups=GROUPS,
         commands={"enabled": True},
         events={"files": [{"path": str(file)}]},
-        maintenance=[{**window, "end": ends.strftime("%Y-%m-%d %H:%M")}],
         homeassistant={"enabled": True, "every": "1s"},
     )
     settle(daemon, publish, mosquitto, wait_until, ["pump-1", "pump-2"])
+    daemon.config["maintenance"] = [{**window, "end": ends.strftime("%Y-%m-%d %H:%M")}]
+    daemon.reload()  # not before: it looks for sensors once a minute, and one that still warms up would stay so
+    wait_until(lambda: "was read again and is in force" in daemon.log, "the window")
     fault(publish, mosquitto, ["pump-1", "pump-2"])
     wait_until(lambda: any(event["sensor"] == "pump-2" for event in opened(file)), "the alarm of the other pump")
     wait_until(lambda: "in maintenance: bearing change" in daemon.log, "the log to name the window")
