@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.load import report
-from tests.benchmarks.load.__main__ import options, plans
+from tests.benchmarks.load.__main__ import from_json, options, plans, to_json
 from tests.benchmarks.load.measure import Plan, Result, measure
 from tests.benchmarks.load.packets import PAYLOADS, TIME, Packets, encode
 from tests.benchmarks.load.task import BINS, Latencies, quantile
@@ -146,6 +146,11 @@ def test_results_become_a_picture(tmp_path: Path) -> None:
     plan = Plan(10, 0, "json", "raw")
     report.draw([(plan, [RESULT]), (replace(plan, rate=100), [RESULT])], "a machine", tmp_path / "load.png")
     assert (tmp_path / "load.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_was_measured_is_kept_and_drawn_again() -> None:
+    runs = [(Plan(10, 0, "json", "raw"), [RESULT])]
+    assert from_json(to_json(runs, "a machine")) == (runs, "a machine")
 
 
 def test_every_combination_is_a_plan() -> None:

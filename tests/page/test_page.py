@@ -112,6 +112,17 @@ def test_a_recording_is_not_as_old_as_it_is_long_ago(site: Callable, visit: Call
     assert "3 h" in page.get_by_role("article").locator(".when").inner_text()
 
 
+def test_just_after_midnight_the_last_hours_need_no_date(site: Callable, visit: Callable) -> None:
+    page = visit(site(example()).address)
+    said = page.evaluate("""async () => {
+      const { clock, setClock } = await import("/static/format.js");
+      const at = (...parts) => Date.UTC(2026, ...parts) / 1000;
+      setClock(at(10, 22, 0, 10));
+      return [clock(at(10, 21, 23, 50)), clock(at(10, 21, 9, 0))];
+    }""")
+    assert said == ["23:50", "21 Nov 09:00"]
+
+
 def test_a_sensor_that_warms_up_says_how_long_it_takes(site: Callable, visit: Callable) -> None:
     fleet = example()
     fleet.sensors[-1]["count"] = 80
@@ -261,6 +272,10 @@ def test_diagnosis_shows_what_was_rejected_and_what_helps(site: Callable, visit:
     text = page.locator("main").inner_text()
     for said in ("2 hours behind", "no number in 'ON BATTERY'", "1,204", "zigbee2mqtt/hall/lamp", "2 h behind"):
         assert said in text
+    page.set_viewport_size({"width": 360, "height": 740})
+    code = page.locator("code", has_text="no_channels").bounding_box()
+    assert code
+    assert code["height"] < 24  # whole, not letter by letter in a narrow column
 
 
 @pytest.mark.parametrize("width", [390, 1440])

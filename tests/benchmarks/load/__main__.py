@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ def options() -> argparse.ArgumentParser:
     add("--config", metavar="FILE", type=Path, help="sections of the daemon's configuration, above those of the run")
     add("--json", metavar="FILE", type=Path)
     add("--plot", metavar="FILE", type=Path)
+    add("--redraw", metavar="FILE", type=Path, help="measure nothing: draw --plot from what --json wrote")
     return parser
 
 
@@ -106,9 +107,25 @@ def to_json(runs: Sequence[tuple[Plan, list[Result]]], said: str) -> str:
     return json.dumps({"heading": said, "machine": asdict(this_machine()), "runs": rows}, indent=1)
 
 
+def from_json(text: str) -> tuple[list[tuple[Plan, list[Result]]], str]:
+    """What to_json wrote: the runs and their heading."""
+    saved = json.loads(text)
+    known = {field.name for field in fields(Result)}
+    runs = [
+        (Plan(**row["plan"]), [Result(**{name: one[name] for name in one if name in known}) for one in row["results"]])
+        for row in saved["runs"]
+    ]
+    return runs, saved["heading"]
+
+
 def main() -> None:
     parser = options()
     args = parser.parse_args()
+    if args.redraw:
+        if not args.plot:
+            parser.error("--redraw needs --plot")
+        report.draw(*from_json(args.redraw.read_text()), args.plot)
+        return
     try:
         todo = list(plans(args))
     except ValueError as error:

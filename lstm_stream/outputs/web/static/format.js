@@ -3,6 +3,7 @@ import { h } from "./dom.js";
 
 export const NONE = "–";
 const LOCALE = "en-GB"; // the page is in English, and 24 hours leave no doubt
+const NEAR = 12 * 3600; // s ago in which a time of day leaves no doubt, even before midnight
 const APART = 86_400; // s between data and clock: then it is a recording that is played
 let skew = 0; // seconds that the daemon's clock is ahead of this browser's
 let lag = 0; // and that the latest data are behind the daemon's clock, where they are a recording
@@ -52,12 +53,13 @@ export function ago(seconds) {
 
 const date = (seconds, options) => new Date(seconds * 1000).toLocaleString(LOCALE, options);
 
-/** 03:12 today, 20 Nov 03:12 otherwise, with the year where it is another. */
+/** 03:12 today and in the last hours, 20 Nov 03:12 otherwise, with the year where it is another. */
 export function clock(seconds, withSeconds = false) {
   if (!Number.isFinite(seconds)) return NONE;
   const time = date(seconds, { hour: "2-digit", minute: "2-digit", ...(withSeconds && { second: "2-digit" }) });
   const day = (at) => new Date(at * 1000).toDateString();
-  return day(seconds) === day(now()) ? time : `${calendar(seconds)} ${time}`;
+  const near = now() - seconds >= 0 && now() - seconds < NEAR;
+  return near || day(seconds) === day(now()) ? time : `${calendar(seconds)} ${time}`;
 }
 
 /** 20 Nov, with the year where it is another. */

@@ -81,7 +81,7 @@ function facts(alarm) {
     alarm.closed_unix
       ? alarm.why && `, ${alarm.reason}`
       : alarm.threshold > 0 && `, score ${points(alarm.score)} of ${points(alarm.threshold)}`, // silence has none
-    alarm.maintenance && ` · opened during ${alarm.maintenance}, not sent`,
+    alarm.maintenance && ` · opened in maintenance (${alarm.maintenance}): sent only if it is still open afterwards`,
     seen && [" · ", seen],
   ];
 }
