@@ -131,6 +131,8 @@ def test_a_sensor_that_warms_up_says_how_long_it_takes(site: Callable, visit: Ca
     assert "80 of 200 to warm up, 10 h to go" in facts
     assert "after its warm-up" in facts
     assert page.get_by_role("button", name="Accept as new normal").count() == 0
+    page.evaluate("location.hash = '#/'")
+    page.get_by_role("region", name="Warming up").get_by_role("link", name="pump-34").wait_for()
 
 
 def test_of_many_channels_the_one_in_alarm_is_drawn(site: Callable, visit: Callable) -> None:

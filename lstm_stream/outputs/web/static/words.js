@@ -47,9 +47,9 @@ export const RESULTS = {
 export const CHECKS = {
   line: "scores what comes",
   broker: "connected",
-  subscription: "the sources' topics are subscribed to",
-  samples: "they come",
-  state: "is saved",
+  subscription: "to the sources' topics",
+  samples: "coming in",
+  state: "saved",
 };
 
 /** A problem without the number that the operating system gives it. */

@@ -1,7 +1,7 @@
 // The first view: is it working, which machine misbehaves, since when, why, and what was expected.
 import { get } from "../api.js";
 import { h, paint } from "../dom.js";
-import { integer, plural, points } from "../format.js";
+import { age, integer, plural, points } from "../format.js";
 import { link, toSensor } from "../links.js";
 import { spark } from "../marks.js";
 import { STATES, ranked, sentence, short } from "../words.js";
@@ -14,6 +14,7 @@ const CARDS = 6; // of them shown with all that speaks for them
 const LINES = 12; // and in a line each
 const MAP = 500; // sensors in the picture of the fleet
 const NEAR = 6;
+const FRESH = 6;
 const CLOSED = 6;
 const REFRESH = 10_000; // ms, of what no event brings
 
@@ -58,6 +59,7 @@ function page(overview, { open, closed, sensors }) {
         { class: "rest", key: "rest" },
         fleet(sensors),
         nearest(sensors.items),
+        learning(sensors.items),
         recent(closed),
         sensors.total === 0 && firstSteps(overview),
       ),
@@ -193,6 +195,40 @@ function nearest(items) {
         ),
       ),
     ),
+  );
+}
+
+// Who is new: on the first day that is everyone.
+function learning(items) {
+  const fresh = items.filter((item) => item.state === "warming");
+  if (!fresh.length) return null;
+  const rest = fresh.length - FRESH;
+  return h(
+    "section",
+    { key: "fresh", "aria-labelledby": "fresh" },
+    h("h2", { id: "fresh" }, "Warming up"),
+    h(
+      "ul",
+      { class: "panel lines" },
+      fresh
+        .slice(0, FRESH)
+        .map((item) =>
+          h(
+            "li",
+            { key: `${item.group}\n${item.sensor}` },
+            h("a", { class: "name", href: toSensor(item) }, short(item.sensor)),
+            h("span", { class: "wide dim" }, item.group),
+            h("span", { class: "said" }, item.channels.join(", ")),
+            h("span", { class: "figure" }, age(item.last)),
+          ),
+        ),
+    ),
+    rest > 0 &&
+      h(
+        "p",
+        { class: "more" },
+        h("a", { href: link("sensors", [], { state: "warming" }) }, `and ${integer(rest)} more`),
+      ),
   );
 }
 
