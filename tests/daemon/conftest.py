@@ -126,7 +126,8 @@ class Subscriber:
     @property
     def events(self) -> list[dict[str, Any]]:
         """The anomaly events so far, without the two fields that tell when they were made."""
-        lines = [line.partition(" ") for line in self.path.read_text().splitlines()]
+        whole = self.path.read_text().rpartition("\n")[0]  # the last one may be half written
+        lines = [line.partition(" ") for line in whole.splitlines()]
         events = [json.loads(payload) for topic, _, payload in lines if topic.endswith("/anomaly")]
         return [{k: v for k, v in event.items() if not k.startswith("processed")} for event in events]
 
