@@ -54,6 +54,6 @@ def test_real_alarm_found_and_understood(demo: str, visit: Callable) -> None:
     page = visit(demo, "#/alarms?state=all")
     card = page.get_by_role("article").first
     card.wait_for()
-    assert re.search(r"score .* of ", card.inner_text())
+    assert re.search(r"score .* (of|threshold) ", card.inner_text())
     card.get_by_role("link", name=re.compile("Details")).click()
     page.locator("h1", has_text="Alarm of").wait_for()

@@ -80,7 +80,7 @@ export function button(verb, about, { quiet = false } = {}) {
 }
 
 /** What a command is called: by its button where there is one. */
-export const called = (verb) => VERBS[verb]?.label ?? verb;
+export const called = (verb) => VERBS[verb]?.label ?? verb[0].toUpperCase() + verb.slice(1);
 
 export const undoable = (verb) => UNDOABLE.has(verb);
 
