@@ -7,6 +7,7 @@ import select
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
@@ -70,7 +71,7 @@ class Client(paho.Client):
         self.fell_silent = False  # the broker, which is why this connection ends
         self.on_leave: Callable[[], None] = lambda: None  # called on the network thread before it leaves to renew
         self._encryption = Encryption(ssl.PROTOCOL_TLS_CLIENT)
-        self._renewal: tuple[Broker, Login] | None = None  # what the next connection is to be made with
+        self._renewals = deque[tuple[Broker, Login]](maxlen=1)  # what the next connection is to be made with
 
     def prepare(self, login: Login) -> None:
         """Login, encryption and back-off; loop_start() then connects. Raises SetupError for what cannot work."""
@@ -94,19 +95,19 @@ class Client(paho.Client):
 
     def renew(self, broker: Broker, login: Login) -> None:
         """Connect anew, as these say: the same session at the same broker. From any thread; returns at once."""
-        self._renewal = broker, login
+        self._renewals.append((broker, login))
         if self.socket() is None:
             super().disconnect()  # ends the pause between two attempts, within a second
 
     def disconnect(self, *args: Any, **options: Any) -> MQTTErrorCode:
         """As paho's: for good."""
-        self._renewal = None
+        self._renewals.clear()
         return super().disconnect(*args, **options)
 
     def reconnect(self) -> MQTTErrorCode:
         """As paho's, with what was to be renewed meanwhile."""
-        if self._renewal is not None:
-            (self._broker, login), self._renewal = self._renewal, None
+        if self._renewals:
+            self._broker, login = self._renewals.pop()
             self._use(login)
             self._aim()
         return super().reconnect()
@@ -125,7 +126,7 @@ class Client(paho.Client):
         while True:
             try:
                 ended = super().loop_forever(timeout, retry_first_connection)
-                if self._renewal is None:
+                if not self._renewals:
                     return ended
             except _LeftError:
                 pass
@@ -164,7 +165,7 @@ class Client(paho.Client):
         A ping every half keep-alive; the connection ends if nothing is heard for one and a half, and for a renewal.
         """
         tap, connection = self._tap, cast(object, self.socket())
-        if self._renewal is not None and connection is not None:
+        if self._renewals and connection is not None:
             self._leave()
             raise _LeftError
         now, keepalive = time.monotonic(), self._broker.keepalive

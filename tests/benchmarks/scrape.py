@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import sys
 import time
 import urllib.request
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from lstm_stream.app import SWITCH
 from lstm_stream.config import Group, Limits, Web
 from lstm_stream.config.metrics import SensorSeries
 from lstm_stream.detect.fleet import Fleet
@@ -103,6 +105,7 @@ def scrape(url: str, count: int, out: Connection) -> None:
 
 def measure(sensors: int, scrapes: int, allow: tuple[str, ...]) -> str:
     """A line of the table."""
+    sys.setswitchinterval(SWITCH)  # as the daemon does
     line = Line(sensors, allow)
     line.metrics.watch(lambda: Intake(True, 0, {}, 0, 1))
     for _ in range(3):  # all are there, the kernels compiled

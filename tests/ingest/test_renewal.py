@@ -92,7 +92,7 @@ def test_a_login_that_differs_in_nothing_disturbs_nobody(mosquitto: Any, open_li
     line = open_line(mosquitto).subscribed()
     renew(line)
     assert line.session.connected
-    assert line.session._client._renewal is None
+    assert not line.session._client._renewals
 
 
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
