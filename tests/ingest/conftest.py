@@ -140,7 +140,7 @@ def retained(program: Callable[[str], str]) -> Callable[[Any, str], str]:
             "-C",
             "1",
             "-W",
-            "10",
+            "60",
         ]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout.strip()
 

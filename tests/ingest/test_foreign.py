@@ -52,6 +52,8 @@ def metric(name, kind, value, **more):
 
 node = EdgeNode("Plant", "Gateway", [metric("Supply", DataType.FLOAT, 24.5)])
 node.connect("127.0.0.1", port=int(sys.argv[1]))
+while not node._connected:
+    time.sleep(0.01)
 time.sleep(0.3)
 pump = [
     metric("Temp", DataType.DOUBLE, 21.5),
@@ -64,6 +66,8 @@ pump = [
 node.register(Device("Pump", pump))
 node.update_device("Pump", [metric("Temp", DataType.DOUBLE, 22.25), metric("Offset", DataType.INT16, -300)])
 node.deregister("Pump")
+while node._client._client.want_write():
+    time.sleep(0.01)
 time.sleep(0.3)
 os._exit(0)  # without a goodbye: its last will is published
 """
@@ -121,13 +125,15 @@ def listen(mosquitto: Any, wait_until: Callable[..., Any]) -> Iterator[Callable[
 
 def _installed(command: list[str], what: str, must: bool) -> None:
     """Run an installer; where it cannot reach its registry the test is skipped, or fails if it must not be."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        problem = done.stderr.strip()[-300:] if done.returncode else ""
-    except (OSError, subprocess.TimeoutExpired) as error:
-        problem = str(error)
-    if problem:
-        (pytest.fail if must else pytest.skip)(f"{what} cannot be installed: {problem}")
+    for _ in range(3 if must else 1):  # a registry may be out of reach for a moment
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+            problem = done.stderr.strip()[-300:] if done.returncode else ""
+        except (OSError, subprocess.TimeoutExpired) as error:
+            problem = str(error)
+        if not problem:
+            return
+    (pytest.fail if must else pytest.skip)(f"{what} cannot be installed: {problem}")
 
 
 @pytest.fixture(scope="module")

@@ -336,7 +336,7 @@ def test_home_assistant_finds_sensors_and_their_states_whenever_it_starts(
     assert (state["problem"], state["score"]) == ("OFF", 0.5)
     house.wait(lambda: house.d.state_topic(DAEMON) in house.kept(), "the daemon's state")
     assert json.loads(house.kept()[house.d.state_topic(DAEMON)]) == {"sensors": 2, "alarms": 0}
-    place = ["-h", house.broker.host, "-p", str(house.broker.port), "-t", "homeassistant/#", "-C", "3", "-W", "10"]
+    place = ["-h", house.broker.host, "-p", str(house.broker.port), "-t", "homeassistant/#", "-C", "3", "-W", "60"]
     found = subprocess.run([program("mosquitto_sub"), *place], capture_output=True, text=True, timeout=60, check=True)
     assert len(found.stdout.splitlines()) == 3, "who subscribes now gets the two and the daemon"
 
