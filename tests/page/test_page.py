@@ -225,6 +225,7 @@ def test_was_normal_asks_obeys_and_can_be_undone(site: Callable, visit: Callable
     page.get_by_label("Comment").fill("a <b>test</b> run")
     page.get_by_role("button", name="It was normal").click()
     card.wait_for(state="detached")
+    assert page.evaluate("document.activeElement.tagName") == "H1"  # not lost with the card
     expected = {"verb": "normal", "group": "pumps", "sensor": "pump-2", "argument": "alarm-0"}
     assert fleet.posted == [{**expected, "comment": "a <b>test</b> run"}]
     page.get_by_role("button", name="Undo").click()

@@ -27,9 +27,12 @@ function fill(node, properties, children) {
   return node;
 }
 
-/** Make `target`'s children those given, keeping nodes that are alike: focus, selection and scroll stay. */
+/** Make `target`'s children those given, keeping nodes that are alike: focus, selection and scroll stay.
+ * Where what had the focus is gone, its heading gets it: who works by keyboard goes on from there. */
 export function paint(target, ...children) {
+  const within = target.contains(document.activeElement);
   morphChildren(target, fill(document.createDocumentFragment(), {}, children));
+  if (within && document.activeElement === document.body) target.querySelector("h1")?.focus({ preventScroll: true });
 }
 
 function morphChildren(old, next) {
