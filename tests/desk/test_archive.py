@@ -47,7 +47,7 @@ def test_rows_are_there_after_a_restart_and_gone_when_deleted(state: Path) -> No
 def test_others_read_it_while_the_daemon_writes(state: Path) -> None:
     archive = opened(state)
     archive.keep([(("g", "b"), blob()), (("g", "a"), blob(1.0, 2.5)), (("", ""), b"{}")])
-    while archive._waiting[0].exception(10) is not None:
+    while archive._waiting[0].exception(60) is not None:
         pass
     assert room.sensors(state) == [("g", "a"), ("g", "b")]
     trace = room.trace(state, "g", "a")

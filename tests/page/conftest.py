@@ -18,7 +18,7 @@ from tests.page.fake import Fleet, application
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-PATIENCE = 20.0  # s
+PATIENCE = 60.0  # s
 OFFLINE = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
 
 
