@@ -127,7 +127,8 @@ class Reloader:
         while not self._closing.wait(PAUSE):
             if self._asked:
                 self._asked = False
-                self.reload()
+                if not self.reload() and self._secrets.differ():
+                    self.renew()
             elif self._is_time():
                 if self._have_changed(self._file) or (self._missed and self._have_changed(self._missed)):
                     self.reload()

@@ -281,14 +281,18 @@ def test_a_secret_that_cannot_be_used_is_told_and_the_next_one_is_used(
     assert (one.secrets, one.login_is_good) == (["two"], True)
 
 
+@pytest.mark.parametrize("by_signal", [False, True])
 def test_a_refused_configuration_keeps_no_secret_from_being_renewed(
-    watched: Callable[..., Watched], tmp_path: Path
+    watched: Callable[..., Watched], tmp_path: Path, by_signal: bool
 ) -> None:
     (tmp_path / "password").write_text("one")
-    one = watched(SECRET.format(tmp_path / "password"))
-    one.path.write_text(SECRET.format(tmp_path / "password").replace("me", "me, port: 1"))
-    assert not one.wait()
+    text = SECRET.format(tmp_path / "password").replace("10ms", "0" if by_signal else "10ms")
+    one = watched(text)
+    one.path.write_text(text.replace(": me", ": me, port: 1"))
     (tmp_path / "password").write_text("two")
+    if by_signal:
+        one.reloader.ask()
+    assert not one.wait()
     assert one.renewed.wait(20)
     assert one.secrets[-1] == "two"
     assert set(one.told) == {False}
