@@ -21,7 +21,7 @@ from lstm_stream.changes import FIXED, FREE, differences, obstacle, refusals
 from lstm_stream.config import Config
 from lstm_stream.config.file import parse
 from lstm_stream.records import Message, Reading
-from lstm_stream.reload import Actions, RefusedError, Reloader
+from lstm_stream.reload import Actions, Files, RefusedError, Reloader
 
 
 def refused(old: str, new: str) -> list[str]:
@@ -158,7 +158,7 @@ class Watched:
 @pytest.fixture
 def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Watched]]:
     """`watched(text)`: a file with that text, looked at all the time; `watched(path=...)`: one that is there."""
-    monkeypatch.setattr(reload, "PAUSE", 0.01)
+    monkeypatch.setattr(reload, "PAUSE", 0.05)  # a file half written for as long would be read
     opened: list[Reloader] = []
 
     def make(text: str = "reload: {watch: 10ms}\n", path: Path | None = None) -> Watched:
@@ -298,6 +298,17 @@ def test_a_refused_configuration_keeps_no_secret_from_being_renewed(
     assert set(one.told) == {False}
 
 
+def test_a_secret_that_may_be_read_from_now_on_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "password"
+    path.write_text("one")
+    with monkeypatch.context() as forbidden:  # root may read everything
+        forbidden.setattr(Path, "read_bytes", lambda _: (_ for _ in ()).throw(PermissionError()))
+        files = Files([path])
+        assert not files.differ()
+    path.chmod(0o600)
+    assert files.differ()
+
+
 def test_a_configuration_that_names_a_secret_waits_for_it(watched: Callable[..., Watched], tmp_path: Path) -> None:
     one = watched()
     one.path.write_text(SECRET.format(tmp_path / "password"))
@@ -419,7 +430,7 @@ def test_the_running_daemon_logs_in_with_another_password_and_says_what_is_wrong
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reload, "PAUSE", 0.01)
+    monkeypatch.setattr(reload, "PAUSE", 0.05)  # a file half written for as long would be read
     broker = mosquitto_factory(users={"one": "first", "two": "second"})
     path, password = tmp_path / "config.yaml", tmp_path / "password"
 
