@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 PAUSE = 0.5  # s between two looks at whether there was a signal; a changed file must have been the same for as long
 ADVICE = "restart the daemon for it, or change it back"
 
-Stamp = tuple[int, int, int, int]  # device, inode, time of change in ns, bytes
+Stamp = tuple[int, int, int, int]  # device, inode, time of change in ns (of the permissions, too), bytes
 
 
 class RefusedError(Exception):
@@ -197,7 +197,7 @@ def _stamp(path: Path) -> Stamp | None:
         found = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+    return found.st_dev, found.st_ino, found.st_ctime_ns, found.st_size
 
 
 def _content(path: Path) -> bytes:
