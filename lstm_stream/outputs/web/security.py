@@ -283,7 +283,7 @@ def _state(file: Path) -> tuple[str, int, int, int]:
         status = file.stat()
     except OSError:
         return str(file), 0, 0, 0
-    return str(file), status.st_ino, status.st_mtime_ns, status.st_size
+    return str(file), status.st_ino, status.st_ctime_ns, status.st_size
 
 
 def _is_loopback(host: str) -> bool:
