@@ -148,7 +148,8 @@ class App:
             self._take_up()
             if self._web:
                 self._web.open()
-                log.info("page, metrics and health on %s://%s:%d", self._web.scheme, self._config.web.host, self._web.port)
+                scheme, host = self._web.scheme, self._config.web.host
+                log.info("page, metrics and health on %s://%s:%d", scheme, host, self._web.port)
             self._vault.prefix = self._errands.open(self._vault.prefix, self._vault.obeyed())
             self._session.open()
             self._delivery.open(self._outbox, self._vault.told)
