@@ -32,9 +32,11 @@ _PATIENCE = 60.0  # seconds; far above what a start takes, for a busy machine
 _WORKERS = 4  # at most: each holds the machine code of all kernels
 _IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
-hypothesis.settings.register_profile("local", deadline=None)
+# How long examples take says how busy the machine is: neither a deadline nor `too_slow` may fail a test.
+_UNHURRIED: Any = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("local", **_UNHURRIED)
 # The same examples every time: half as many. New ones are tried everywhere else, and by `python -m tests.fuzz`.
-hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, max_examples=50)
+hypothesis.settings.register_profile("ci", **_UNHURRIED, derandomize=True, print_blob=True, max_examples=50)
 hypothesis.settings.load_profile("ci" if _IN_CI else "local")
 
 

@@ -231,7 +231,7 @@ CELLS = st.one_of(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=200)
 @given(rows=st.lists(st.lists(CELLS, max_size=6), min_size=1, max_size=12), delimiter=st.sampled_from(",;\t|"))
 @example(rows=[['"'], ["\n"]], delimiter=",")
 def test_whatever_the_cells_hold_each_line_is_a_row(tmp_path: Path, rows: list[list[str]], delimiter: str) -> None:
@@ -249,7 +249,7 @@ def test_whatever_the_cells_hold_each_line_is_a_row(tmp_path: Path, rows: list[l
     assert all(len(row.values) == 2 for row in read_rows)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(content=st.binary(max_size=300))
 def test_any_bytes_are_a_recording_or_an_explained_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "any.csv"

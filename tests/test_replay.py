@@ -280,7 +280,7 @@ STAMP = st.one_of(
 SENSOR = st.sampled_from(["p", "q", "", "p\x1b", "$x^2$", "s" * 300, "a/b+#"])
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(lines=st.lists(st.tuples(STAMP, SENSOR, CELL, CELL), min_size=1, max_size=30))
 def test_whatever_the_cells_hold_nothing_fails_and_no_row_is_lost(
     run: Callable[..., Done], write: Callable[..., Path], lines: list[tuple[str, ...]]

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -139,7 +139,6 @@ def test_the_effective_configuration_is_complete_and_reads_back() -> None:
 _TEXT = st.characters(categories=("L", "N", "P", "S", "Zs"), exclude_characters="{}")  # which make templates
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(_TEXT, min_size=1, max_size=20), st.floats(0.1, 1e6))
 def test_any_text_and_number_reads_back(name: str, seconds: float) -> None:
     broker = {"client_id": name, "username": name, "reconnect_min": seconds, "reconnect_max": seconds + 1}

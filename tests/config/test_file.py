@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_stream.config import Config
@@ -344,7 +344,6 @@ def test_any_text_is_a_configuration_or_an_explained_mistake(text: str) -> None:
     only_config_errors(text)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_damage_to_a_good_file_is_explained(data: st.DataObject) -> None:
     text = FULL

@@ -107,7 +107,7 @@ def test_no_value_is_as_good_as_absent(fleet_of, lively_sensor, told, value) -> 
     assert stories[0].verdicts == stories[1].verdicts
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(values=st.lists(st.tuples(st.floats(), st.floats(width=32) | st.sampled_from(GARBAGE)), min_size=1, max_size=80))
 def test_any_floats_in_any_order(fleet_of, values) -> None:
     fleet = fleet_of(warmup=64)

@@ -143,7 +143,7 @@ def test_properties_that_nobody_reads_are_not_kept() -> None:
     capacity=st.integers(1, 50),
     size=st.integers(100, 5000),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_each_message_comes_out_once_in_order_or_is_given_back(
     overflow: Overflow, steps: list[tuple[int, int]], capacity: int, size: int
 ) -> None:

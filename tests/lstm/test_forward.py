@@ -95,7 +95,7 @@ def test_a_thousand_steps_do_not_drift(kernel, problem_of, cell_name, reference,
     assert_equal(kernel.run(problem), reference(problem), 1e-5)
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.integers(1, 12), st.integers(1, 128), st.integers(0, 3), st.integers(1, 300), st.integers(0, 99))
 def test_any_shape_is_that_of_the_reference(
     kernel, problem_of, cell_name, reference, inputs, hidden, outputs, batch, seed

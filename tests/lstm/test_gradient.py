@@ -73,7 +73,7 @@ def test_it_equals_the_reference(gradient_kernel, problem, reference_gradient) -
     assert not done[1][problem.unread].any()
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.integers(1, 12), st.integers(1, 128), st.integers(1, 3), st.integers(1, 300), st.integers(0, 99))
 def test_any_shape_is_that_of_the_reference(
     gradient_kernel, problem_of, cell_name, reference_gradient, inputs, hidden, outputs, batch, seed
