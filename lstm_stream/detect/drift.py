@@ -5,6 +5,10 @@ their mean and covariance over all usual samples so far. It is taken anew only w
 (at most `OFTEN` more), so that a fault which comes slowly does not move what it is measured by; the level view, which
 follows the seasons, cannot be so patient.
 
+During the warm-up everything is usual, and the reference of several channels is taken anew with every sample. Were it
+to stand still, one channel on its way, such as a temperature after the start, would be so far from it that the tail of
+T^2 is the measure of this channel alone, for days, and hides what the others do. A single channel hides nothing.
+
 Few samples make a poor reference, and neighbouring ones repeat each other: n samples smoothed over `SMOOTH` are worth
 n / (2 SMOOTH) of their own. With so many the correlations are shrunk as if D samples without any had been seen, and the
 variances grown as if `UNSURE` more were needed (Ledoit & Wolf 2004 give reasons for the former), and T^2 is comparable
@@ -58,8 +62,11 @@ def distance(level: F8, scale: F8, samples: float, mean: F8, covariance: F8, sha
 
 
 @inline
-def learn(level: F8, counts: F8, total: F8, product: F8, mean: F8, covariance: F8) -> None:
-    """Add one level (D,) to the sums of counts[0] samples; make them the reference, of counts[1], when it is due."""
+def learn(level: F8, counts: F8, total: F8, product: F8, mean: F8, covariance: F8, early: bool) -> None:
+    """Add one level (D,) to the sums of counts[0] samples; make them the reference, of counts[1], when it is due.
+
+    Early, while there is no alarm yet, it always is.
+    """
     channels = len(level)
     counts[0] += 1.0
     for i in range(channels):
@@ -67,7 +74,7 @@ def learn(level: F8, counts: F8, total: F8, product: F8, mean: F8, covariance: F
         for j in range(channels):
             product[i, j] += level[i] * level[j]
     n = counts[0]
-    if n < SMALLEST or n < min(GROWTH * counts[1], counts[1] + OFTEN):
+    if n < SMALLEST or not (early or n >= min(GROWTH * counts[1], counts[1] + OFTEN)):
         return
     counts[1] = n
     for i in range(channels):
@@ -100,6 +107,7 @@ def drift_view(
     drift_mean: F8,
     drift_covariance: F8,
     fit: F8,
+    warmup: int,
     view: int,
     statistic: F8,
     share: F8,
@@ -107,9 +115,9 @@ def drift_view(
     """M samples u (M, D) with their centers and scales (M, D) of distinct sensors; does nothing where origin is (S, 0).
 
     Levels are in the channels' own units from origin (S, D), the first value. smooth (S, D) and, unless frozen (S,) or
-    far out by the tail in fit (S, V, FIT), the sums (drift_counts, drift_total, drift_product) and the reference
-    (drift_mean, drift_covariance) are updated. Writes statistic[:, view] = sqrt(T^2 / D), 0 before the first
-    reference, and share[:, view].
+    after `warmup` samples far out by the tail in fit (S, V, FIT), the sums (drift_counts, drift_total, drift_product)
+    and the reference (drift_mean, drift_covariance) are updated. Writes statistic[:, view] = sqrt(T^2 / D), 0 before
+    the first reference, and share[:, view].
     """
     channels = origin.shape[1]
     if channels == 0:
@@ -127,7 +135,9 @@ def drift_view(
         if drift_counts[row, 1] > 0.0:
             samples, mean, covariance = drift_counts[row, 1], drift_mean[row], drift_covariance[row]
             statistic[m, view] = math.sqrt(distance(smooth[row], scale[m], samples, mean, covariance, share[m, view]))
+        warming = count[row] < warmup
         usual = statistic[m, view] <= USUAL * fit[row, view, 1] or fit[row, view, 1] == 0.0
-        if usual and not frozen[row] and count[row] >= EARLY:
+        if (usual or warming) and not frozen[row] and count[row] >= EARLY:
             counts, total, product = drift_counts[row], drift_total[row], drift_product[row]
-            learn(smooth[row], counts, total, product, drift_mean[row], drift_covariance[row])
+            early = warming and channels > 1
+            learn(smooth[row], counts, total, product, drift_mean[row], drift_covariance[row], early)

@@ -129,6 +129,7 @@ def level_view(
     level: F8,
     covariance: F8,
     fit: F8,
+    warmup: int,
     statistic: F8,
     share: F8,
 ) -> None:
@@ -136,6 +137,7 @@ def level_view(
 
     What is usual is not learned from levels beyond the tail's threshold in fit (S, V, FIT), the oddest tenth of blocks:
     a fault must not become usual before it is told. A change that stays raises that threshold, until it is learned.
+    During the `warmup` samples, which nothing is told of, everything is.
     Writes statistic[:, 2] = sqrt(T^2 / D) and share[:, 2].
     """
     channels = u.shape[1]
@@ -162,7 +164,7 @@ def level_view(
                 deviation[row, j] += gain * (max(residual * residual, 1e-6) - deviation[row, j])
         t2 = t_squared(level[row], covariance[row], share[m, 2])
         statistic[m, 2] = math.sqrt(t2)
-        usual = statistic[m, 2] <= fit[row, 2, 1] or fit[row, 2, 0] < ENOUGH
+        usual = statistic[m, 2] <= fit[row, 2, 1] or fit[row, 2, 0] < ENOUGH or count[row] < warmup
         if usual and not frozen[row]:
             learn_baseline(terms, target, gram[row], moment[row], baseline[row], count[row] % SOLVE_EVERY == 0)
             gain = 1.0 / min(count[row] + 1.0, SPREAD_MEMORY)

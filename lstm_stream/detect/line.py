@@ -72,7 +72,7 @@ class Said(NamedTuple):
 
 @part
 def observe(
-    s: Any, slot: I4, time: F8, values: F8, center: F8, scale: F8, statistic: F8, share: F8, outside: F8
+    s: Any, warmup: int, slot: I4, time: F8, values: F8, center: F8, scale: F8, statistic: F8, share: F8, outside: F8
 ) -> Any:
     """Scale M samples and look at them through every view: u (M, D), inputs (M, I), gap (M,), stuck (M,)."""
     gap = inputs.elapse(slot, time, s.time, s.interval, s.gap, s.count, s.paused)
@@ -92,6 +92,7 @@ def observe(
         s.level,
         s.covariance,
         s.fit,
+        warmup,
         statistic,
         share,
     )
@@ -131,6 +132,7 @@ def observe(
         s.drift_mean,
         s.drift_covariance,
         s.fit,
+        warmup,
         DRIFT - 1,
         statistic,
         share,
@@ -267,7 +269,7 @@ def step(s: Any, rules: Any, cell: int, hidden: int, weights: F4, slot: I4, time
                 error[m, j] = math.sqrt(s.error[some[m], j])
         statistic, share = np.empty((n, s.fit.shape[1])), np.zeros((n, STUCK, channels))
         outside = np.empty(n)
-        u, x, gap, stuck = observe(s, some, at, those, center, scale, statistic, share, outside)
+        u, x, gap, stuck = observe(s, rules.warmup, some, at, those, center, scale, statistic, share, outside)
         now = Said(
             said.expected[start:stop],
             said.lower[start:stop],

@@ -109,8 +109,8 @@ def evaluate(data: Data, group: Group, jobs: int = 1) -> Report:
     """Run the whole detector, and it without each part."""
     known: list[Part | None] = [None, *parts()]
     plan = [job for part in known for job in _jobs(part, data, group)]
-    streams = sum(len(stream.readings) for stream in _streams(data))
-    total = (streams + 2 * data.fleets.samples * len(data.fleets.seeds)) * len(known)
+    given = sum(len(file.readings) for file in data.files) + sum(len(run.readings) for run in data.runs)
+    total = (given + 2 * data.fleets.samples * len(data.fleets.seeds)) * len(known)
     results = {part.name if part else None: Results() for part in known}
     for job, done in zip(plan, each(_work, plan, jobs, total, "ablation"), strict=True):
         of = results[job.part]
@@ -123,19 +123,14 @@ def evaluate(data: Data, group: Group, jobs: int = 1) -> Report:
     return Report(whole, rows, data)
 
 
-def _streams(data: Data) -> list[Stream]:
-    """Of the benchmarks."""
-    files = [Stream(file.name, "default", file.readings) for file in data.files]
-    return files + [Stream(run.name, "default", run.readings) for run in data.runs]
-
-
 def _jobs(part: Part | None, data: Data, group: Group) -> list[Job]:
     """Few and large: there are detectors enough for all processes, and streams go faster together."""
     name = part.name if part else None
     group = part.settings(group) if part else group
     fleets = [Job(name, group, [], fleet, faulty) for faulty in (True, False) for fleet in data.fleets.parts(1)]
-    streams = _streams(data)
-    return [Job(name, group, streams), *fleets] if streams else fleets
+    files = [Stream(file.name, "default", file.readings) for file in data.files]
+    runs = Job(name, skab.learning(group), skab.streams(data.runs))
+    return [*(job for job in (Job(name, group, files), runs) if job.streams), *fleets]
 
 
 def _work(job: Job, advance: Advance | None) -> list[Watched] | faults.Tally:

@@ -63,8 +63,8 @@ def _add_skab(benchmarks: Verbs[argparse.ArgumentParser], verb: Verb) -> None:
         benchmarks,
         verb,
         "the Skoltech Anomaly Benchmark: a pump with eight channels",
-        "Each run's first 400 rows are for learning; F1, false alarm rate and missed alarm rate are of the rows after\n"
-        "them, of all runs together: with an alarm open, and with the best threshold of the score.",
+        "Each run's first 400 rows are its warm-up, for learning; F1, false alarm rate and missed alarm rate are of\n"
+        "the rows after them, of all runs together: with an alarm open, and with the best threshold of the score.",
         "  lstm-stream evaluate skab SKAB/data/\n  lstm-stream evaluate skab SKAB/data/valve1/ --plot valve1.png",
         extra="plot",
         name="skab",

@@ -2,9 +2,9 @@
 
     DIR/**/<run>.csv: datetime; channels; anomaly; changepoint
 
-Each run is a sensor with all its channels; its first 400 rows are for learning. The rows after them are pooled over
-all runs. `default` flags the rows at which an alarm is open; `best` those whose score reaches the threshold that is
-best for all runs.
+Each run is a sensor with all its channels; its first 400 rows are for learning: they are its warm-up. The rows after
+them are pooled over all runs. `default` flags the rows at which an alarm is open; `best` those whose score reaches the
+threshold that is best for all runs.
 """
 
 from __future__ import annotations
@@ -105,9 +105,19 @@ def _run(path: Path, name: str) -> Run | None:
     return Run(name, recording.channels, values, np.array([row.values[0] == 1 for row in labels.rows]), readings)
 
 
+def learning(group: Group) -> Group:
+    """The settings with the rows for learning as warm-up, or a longer one."""
+    return group.model_copy(update={"warmup": max(group.warmup, TRAINING)})
+
+
+def streams(runs: Sequence[Run]) -> list[Stream]:
+    """What a detector sees of them."""
+    return [Stream(one.name, "default", one.readings) for one in runs]
+
+
 def run(runs: Sequence[Run], group: Group, jobs: int = 1) -> list[Watched]:
     """The detection on all runs, in their order."""
-    return watch_all([Stream(one.name, "default", one.readings) for one in runs], group, jobs, "SKAB")
+    return watch_all(streams(runs), learning(group), jobs, "SKAB")
 
 
 def evaluate(runs: Sequence[Run], watched: Sequence[Watched]) -> Report:

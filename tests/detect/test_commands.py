@@ -408,7 +408,7 @@ def test_commands_are_obeyed_alike_in_any_batching_and_after_restarts(
     assert one.verdicts == two.verdicts
     assert one.events == two.events
     assert said == again
-    assert sum(isinstance(text, str) and "cannot" not in text and " no " not in text for text in said) >= 6, said
+    assert sum(isinstance(text, str) and "cannot" not in text and " no " not in text for text in said) >= 5, said
 
 
 # --- refused

@@ -14,13 +14,13 @@ from lstm_stream.records import View
 DRIFT = View.DRIFT - 1
 
 
-def watch(rows, u, center=0.0, scale=1.0):
+def watch(rows, u, center=0.0, scale=1.0, warmup=0):
     """Scaled values (T, D) of one sensor: the statistic (T,) and the shares (T, D)."""
     statistics, shares = [], []
     for sample in np.asarray(u, float):
         room = rows.room()
         wide = {"center": np.full((1, len(sample)), center), "scale": np.full((1, len(sample)), scale)}
-        rows.call(drift.drift_view, u=sample[None], view=DRIFT, **wide, **room)
+        rows.call(drift.drift_view, u=sample[None], warmup=warmup, view=DRIFT, **wide, **room)
         rows.arrays.count += 1
         statistics.append(room["statistic"][0, DRIFT])
         shares.append(room["share"][0, DRIFT])
@@ -85,6 +85,41 @@ def test_a_change_that_stays_is_learned_in_time(rows_of) -> None:
     u[8000:] += 1.5
     statistic, _ = watch(rows_of(2), np.arcsinh(u))
     assert np.median(statistic[8050:8200]) > 2 * np.median(statistic[-2000:])
+
+
+def on_its_way(channels=3):
+    """The first of the channels leaves its level during the warm-up of 400 samples and does not come back."""
+    u = np.sinh(noise(900, 8, channels))
+    u[200:, 0] += np.minimum(np.arange(700), 60) / 15
+    return np.arcsinh(u)
+
+
+def test_a_channel_on_its_way_during_the_warm_up_does_not_hide_the_others(rows_of) -> None:
+    """Its way is no measure of what comes later: a shift of another channel stands out from the warm-up."""
+    u = on_its_way()
+    u[700:, 1] = np.arcsinh(np.sinh(u[700:, 1]) + 2.5)
+    statistic, share = watch(rows_of(3), u, warmup=400)
+    assert statistic[720:].min() > np.quantile(statistic[128:400], 0.95)
+    assert (share[720:].argmax(axis=1) == 1).mean() > 0.9
+    as_ever, _ = watch(rows_of(3), u)
+    assert as_ever[720:].min() < np.quantile(as_ever[128:400], 0.95)
+
+
+def test_after_the_warm_up_the_reference_is_all_of_it_and_stands_still(rows_of) -> None:
+    rows = rows_of(3)
+    watch(rows, on_its_way()[:400], warmup=400)
+    assert rows.arrays.drift_counts[0].tolist() == [400 - drift.EARLY] * 2
+    before = rows.arrays.drift_mean[0].copy()
+    watch(rows, on_its_way()[400:600], warmup=400)
+    assert np.array_equal(rows.arrays.drift_mean[0], before)
+
+
+def test_a_single_channel_hides_nothing(rows_of) -> None:
+    """Its reference stands still from the first on, whatever the warm-up."""
+    u = noise(600, 9, 1)
+    short, _ = watch(rows_of(1), u)
+    long, _ = watch(rows_of(1), u, warmup=400)
+    assert np.array_equal(short, long)
 
 
 def test_nothing_is_learned_while_frozen(rows_of) -> None:

@@ -13,12 +13,13 @@ DAY, WEEK = 86400.0, 604800.0
 START = 4 * DAY  # 1970 began on a Thursday: a Monday
 
 
-def watch(rows, u, interval=300.0, start=START):
+def watch(rows, u, interval=300.0, start=START, warmup=0):
     """Scaled values (T, D) of one sensor, a sample in `interval` s: the statistic (T,) and the shares (T, D)."""
     statistics, shares = [], []
     for k, sample in enumerate(np.asarray(u, float)):
         room = rows.room()
-        rows.call(levels.level_view, u=sample[None], time=np.array([start + k * interval]), **room)
+        time = np.array([start + k * interval])
+        rows.call(levels.level_view, u=sample[None], time=time, warmup=warmup, **room)
         rows.arrays.count += 1
         statistics.append(room["statistic"][0, LEVEL])
         shares.append(room["share"][0, LEVEL])
@@ -66,7 +67,7 @@ def test_the_statistic_is_hotellings(rows_of) -> None:
     for k, sample in enumerate(u):
         before = rows.arrays.covariance[0].copy()
         room = rows.room()
-        rows.call(levels.level_view, u=sample[None], time=np.array([START + 300.0 * k]), **room)
+        rows.call(levels.level_view, u=sample[None], time=np.array([START + 300.0 * k]), warmup=0, **room)
         rows.arrays.count += 1
         level = rows.arrays.level[0]
         ridge = (1e-6 + 1e-3 * np.trace(before) / 3) * np.eye(3)
@@ -164,6 +165,19 @@ def test_while_an_alarm_is_open_nothing_is_learned(rows_of) -> None:
     for name, value in before.items():
         assert np.array_equal(getattr(rows.arrays, name), value), name
     assert statistic[-1] > 2
+
+
+def test_the_warm_up_is_all_usual(rows_of) -> None:
+    """What is odd by the few samples before it is learned then, and only then."""
+    u = np.random.default_rng(8).standard_normal((400, 2))
+    u[300:] += 4
+    spread = {}
+    for warmup in (0, 400):
+        rows = rows_of(2)
+        rows.arrays.fit[0, LEVEL, :2] = 60.0, 1.5  # blocks known, and their threshold
+        watch(rows, u, warmup=warmup)
+        spread[warmup] = np.trace(rows.arrays.covariance[0])
+    assert spread[400] > 3 * spread[0]
 
 
 def test_an_absent_channel_leaves_its_level_where_it_is(rows_of) -> None:

@@ -17,7 +17,7 @@ from lstm_stream.evaluate.parts import Part, parts, without
 from lstm_stream.evaluate.watch import Stream, Watched, watch
 from lstm_stream.records import Reading
 
-FLEETS = Fleets(1, 7, (12,), kinds=("vibration",))
+FLEETS = Fleets(1, 7, (14,), kinds=("vibration",))
 GROUP = Group.model_validate({"false_alarms": "3 per sensor per week", "accept_after": 6 * 3600.0})
 BY_NAME = {part.name: part for part in parts()}
 SCALE = ("robust start", "scale catch-up")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_stream.cli import main
+from lstm_stream.config import Group
 from lstm_stream.evaluate import skab as benchmark
 from lstm_stream.evaluate.skab import Counts
 from lstm_stream.replay import UnusableError
@@ -30,6 +32,21 @@ def test_the_whole_command(skab: Callable[[int], Path], tmp_path: Path, capsys: 
     assert found["default"]["hits"] + found["default"]["missed"] == 2 * 80
     assert found["best"]["f1"] >= found["default"]["f1"]
     assert found["best"]["f1"] > 0.75  # to flag everything gives 2/3
+
+
+def test_the_rows_for_learning_are_the_warm_up(skab: Callable[[int], Path]) -> None:
+    """No alarm in them, even of an anomaly; a longer warm-up stays."""
+    (run,) = benchmark.load(skab(1))
+    wild = [
+        reading._replace(values=dict.fromkeys(reading.values, 99.0 + row % 7)) if 380 <= row < 390 else reading
+        for row, reading in enumerate(run.readings)
+        if reading is not None
+    ]
+    (watched,) = benchmark.run([replace(run, readings=list(wild))], Group())
+    assert not watched.anomaly[:400].any()
+    assert np.isinf(watched.threshold[:400]).all()
+    assert np.isfinite(watched.threshold[400:]).any()
+    assert benchmark.learning(Group(warmup=500)).warmup == 500
 
 
 def test_labels_are_no_channels(skab: Callable[[int], Path]) -> None:
