@@ -23,7 +23,6 @@ from prometheus_client.exposition import choose_encoder
 
 from lstm_stream.config import Group
 from lstm_stream.config.outlets import Severity
-from lstm_stream.outputs.encoder import Encoder, paced
 from lstm_stream.outputs.health import Health
 from lstm_stream.outputs.histogram import BatchHistogram
 from lstm_stream.outputs.scraped import (
@@ -42,6 +41,7 @@ from lstm_stream.outputs.scraped import Intake as Intake
 from lstm_stream.outputs.scraped import Outgoing as Outgoing
 from lstm_stream.outputs.scraped import Written as Written
 from lstm_stream.outputs.severity import SEVERITIES, severity_of
+from lstm_stream.outputs.text import END, families, paced
 from lstm_stream.records import Event, Reason, Rejection, Verb
 
 PublishResult = Literal["ok", "failed", "refused", "muted", "filtered"]
@@ -53,7 +53,6 @@ _RETRAIN_RESULTS = ("adopted", "rejected", "late", "failed", "rollback")
 _WEIGHTS = ("champion", "challenger")
 _PUBLISH_RESULTS: tuple[PublishResult, ...] = get_args(PublishResult)
 _OPENMETRICS = "application/openmetrics-text"
-_END = b"# EOF\n"  # of OpenMetrics
 _DISCONNECT_REASONS = 20  # distinct ones kept apart; the rest is "other"
 _UNREADABLE = (
     Reason.TOO_LARGE,
@@ -83,7 +82,6 @@ class Metrics:
         self._lock = threading.Lock()
         self._disconnects: set[str] = set()
         self._series: Callable[[], Iterable[bytes]] = lambda: ()
-        self._encoders = Encoder(openmetrics=False), Encoder(openmetrics=True)
         self._build(version)
         self.configured(groups or {}, severity or Severity())
 
@@ -246,8 +244,8 @@ class Metrics:
         # The rest of the header is a stranger's text, which choose_encoder would trust.
         openmetrics = _OPENMETRICS in accept
         _, content_type = choose_encoder(_OPENMETRICS if openmetrics else "")
-        pieces = paced(chain(self._encoders[openmetrics].encode(self.registry.collect()), self._series()))
-        return b"".join([*pieces, _END if openmetrics else b""]), content_type
+        pieces = paced(chain(families(self.registry, openmetrics), self._series()))
+        return b"".join([*pieces, END if openmetrics else b""]), content_type
 
     # -- the families, in the order of docs/metrics.md ---------------------------------------------------------
 
