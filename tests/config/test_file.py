@@ -254,7 +254,7 @@ def test_bombs_are_refused_at_once(bomb: str) -> None:
     started = time.monotonic()
     (found,) = problems(bomb)
     assert re.search("expands to too much|contains itself|nested too deeply", found)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 def test_many_mistakes_are_cut_off() -> None:
