@@ -46,6 +46,7 @@ class Daemon:
     verdicts: dict[tuple[str, float], bytes] = field(default_factory=dict)
     rejections: Counter[str] = field(default_factory=Counter)
     rows: int = 0
+    done: int = 0  # messages
 
     def __post_init__(self) -> None:
         limits, inbox = Limits(), Inbox(100_000)
@@ -66,10 +67,6 @@ class Daemon:
         self._thread.join(60)
         self.session.close(5)
 
-    @property
-    def done(self) -> int:
-        return len(self.verdicts) + sum(self.rejections.values())
-
     def on_turn(self, turn: Turn) -> None:
         self.rows += sum(map(len, turn.decoded.rows))
         self.rejections.update(rejection.reason.value for rejection in turn.rejections)
@@ -81,6 +78,7 @@ class Daemon:
                 key = (sensors[which], float(samples.time[k]))
                 numbers = [samples.values[k], said.expected[k], [said.score[k], said.threshold[k]]]
                 self.verdicts[key] = np.concatenate(numbers).tobytes()
+        self.done += turn.size  # last: then all of them is told
 
     def on_upkeep(self, sensors: dict[str, int], rounds: Sequence[Adoption]) -> None:
         pass
