@@ -291,7 +291,7 @@ def summary_text(path: Path, result: Result, config: Config) -> str:
     lines.append(f"{counted(len(result.scores.channels), 'channel')}: {_some(result.scores.channels)}")
     lines += _left_out(result)
     if result.warming:
-        warmup = config.groups[config.sources[0].usual_group].warmup
+        warmup = config.groups[config.sources[0].usual_group].warmup_of(len(result.scores.channels))
         lines.append(f"still warming up at the end, which takes {warmup} samples: {_some(result.warming)}")
     return "\n".join(lines)
 

@@ -192,7 +192,7 @@ def test_a_picture_comes_with_it(run: Callable[..., Done], write: Callable[..., 
 def test_without_a_configuration_all_defaults_hold(run: Callable[..., Done], write: Callable[..., Path]) -> None:
     done = run(write(faulty()), config=None)
     assert done.code == 0
-    assert {row["threshold"] for row in done.rows[: Group().warmup]} == {""}
+    assert {row["threshold"] for row in done.rows[: Group().warmup_of(1)]} == {""}
 
 
 # --- rows in, rows out

@@ -75,6 +75,10 @@ class Retraining(Section):
     )
 
 
+_WARMUP, _LONGEST_WARMUP = 200, 512  # samples
+_WARMUP_EACH = 48  # of a channel: smoothed as the detector smooths them, they are worth two independent ones
+
+
 class Group(Section):
     """Sensors of one kind: they share hyper-parameters and, with `weights: shared`, one weight matrix."""
 
@@ -82,7 +86,11 @@ class Group(Section):
         default=1 / WEEK,
         description="The alarm budget: how many false alarms you accept, per sensor per hour, day, week, ...",
     )
-    warmup: int = Field(default=200, ge=64, description="Samples of a sensor before its first alarm.")
+    warmup: Annotated[int, Field(ge=64)] | None = Field(
+        default=None,
+        description="Samples of a sensor before its first alarm. null: 200; 48 for each channel and one more from four "
+        "channels on, 512 at most.",
+    )
     accept_after: Duration = Field(
         default=3 * 86400.0, gt=0, description="An alarm open for so long is taken for the new normal."
     )
@@ -97,6 +105,12 @@ class Group(Section):
     )
     model: Model = Field(default=Model(), description="The LSTM that forecasts.")
     retraining: Retraining = Field(default=Retraining(), description="Online learning.")
+
+    def warmup_of(self, channels: int) -> int:
+        """Samples before the first alarm of a sensor with so many channels: enough to tell how they go together."""
+        if self.warmup is not None:
+            return self.warmup
+        return min(max(_WARMUP, _WARMUP_EACH * (channels + 1)), _LONGEST_WARMUP)
 
     @model_validator(mode="after")
     def _lean_means_shared(self) -> Group:

@@ -20,7 +20,7 @@ from lstm_stream.demo.chronicle import Chronicle
 from lstm_stream.demo.publisher import Publisher
 from lstm_stream.demo.screen import Screen, Snapshot
 from lstm_stream.demo.summary import Summary
-from lstm_stream.simulate import DAY, Simulation, messages, simulate
+from lstm_stream.simulate import DAY, WIDEST, Simulation, messages, simulate
 from lstm_stream.simulate.score import WEEK, grace_of, score, watched_weeks
 
 _WEB_PORT = 9108
@@ -151,7 +151,7 @@ class Run:
         assert self._app is not None
         stats, publisher, start = self._app.stats(), self._publisher, self._simulation.start
         self._chronicle.inject(publisher.time)
-        needed = self._config.groups["default"].warmup * self._simulation.interval
+        needed = self._config.groups["default"].warmup_of(WIDEST) * self._simulation.interval
         self._screen.show(
             Snapshot(
                 seconds=publisher.seconds,
@@ -170,7 +170,7 @@ class Run:
         grace = grace_of(simulation.interval)
         return Summary(
             score=score(simulation.faults, self._chronicle.alarms(), end, grace),
-            weeks=watched_weeks(simulation.series, simulation.faults, end, grace, group.warmup),
+            weeks=watched_weeks(simulation.series, simulation.faults, end, grace, group.warmup_of(WIDEST)),
             budget=group.false_alarms * WEEK,
             sensors=self._options.sensors,
             published=self._publisher.published,
@@ -179,7 +179,7 @@ class Run:
             simulated=end - simulation.start,
             rejected=stats.rejections,
             cpu=stats.cpu_seconds,
-            needed=group.warmup * simulation.interval,
+            needed=group.warmup_of(WIDEST) * simulation.interval,
         )
 
 
@@ -227,7 +227,7 @@ def configuration(host: str, port: int) -> Config:
 def _simulation(options: Options) -> Simulation:
     """Three days for the sensors to show what is normal, less in short runs; then a fault in five days, each."""
     span = options.duration * options.speed
-    warmup = Config().groups["default"].warmup * 300.0 * _MARGIN
+    warmup = Config().groups["default"].warmup_of(WIDEST) * 300.0 * _MARGIN
     return simulate(
         options.sensors, max(span, 600.0), options.seed, interval=300.0, warmup=max(warmup, min(3 * DAY, span / 4))
     )

@@ -141,7 +141,7 @@ class Watch:
         self.paused = 0
         for detector in self._fleet.detectors.values():
             size = len(detector.sensors)
-            armed[detector.name] += int(np.count_nonzero(detector.arrays.count[:size] >= detector.group.warmup))
+            armed[detector.name] += int(np.count_nonzero(detector.arrays.count[:size] >= detector.warmup))
             self.paused += int(np.count_nonzero(detector.arrays.paused[:size]))
         for name, seconds in self._lately.items():
             left = math.exp(-seconds / max(1, armed[name]) / HORIZON)

@@ -83,9 +83,9 @@ class Detector:
 
     def configure(self, group: Group) -> None:
         """Other settings, of those that need no other state."""
-        self.group = group
+        self.group, self.warmup = group, group.warmup_of(len(self.channels))
         votes = np.array([view.name.lower() in group.views for view in View], np.float64)
-        self._rules = line.Rules(votes, group.false_alarms, group.accept_after, group.warmup)
+        self._rules = line.Rules(votes, group.false_alarms, group.accept_after, self.warmup)
         self.learner.configure(group)
 
     def remove(self, slot: int) -> None:
@@ -100,7 +100,7 @@ class Detector:
         """What each sensor is doing now (S,), as its place in STATES; a free row's is UNKNOWN."""
         a, n = self.arrays, len(self.sensors)
         codes = np.full(n, STATES.index("watching"), np.uint8)
-        codes[a.count[:n] < self.group.warmup] = STATES.index("warming")
+        codes[a.count[:n] < self.warmup] = STATES.index("warming")
         codes[a.open[:n] & ~a.hushed[:n, 0]] = STATES.index("alarmed")
         codes[~np.isnan(a.silent_since[:n])] = STATES.index("silent")
         codes[a.count[:n] == 0] = UNKNOWN

@@ -210,7 +210,7 @@ class Fleet:
     def _is_warming(self, member: Member) -> bool:
         """As far as it was scored."""
         detector = member.roster.detector
-        return bool(detector.arrays.count[member.slot] < detector.group.warmup)
+        return bool(detector.arrays.count[member.slot] < detector.warmup)
 
     def _admission(self, reading: Reading) -> Rejection | None:
         """Why a new sensor cannot be admitted; None if it can."""

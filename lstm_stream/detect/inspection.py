@@ -91,7 +91,7 @@ def facts(roster: Roster, slot: int) -> dict[str, Any]:
         "channels": list(d.channels),
         "state": STATES[min(code, len(STATES) - 1)] if code != UNKNOWN else STATES[0],
         "count": int(a.count[slot]),
-        "warmup": d.group.warmup,
+        "warmup": d.warmup,
         "interval": float(a.interval[slot]) if a.count[slot] > 1 else None,
         "last": finite(a.time[slot]),
         "generation": int(a.generation[slot]),
@@ -109,7 +109,7 @@ def facts(roster: Roster, slot: int) -> dict[str, Any]:
 def _latest(d: Detector, slot: int) -> dict[str, dict[str, float | None]]:
     a, row = d.arrays, np.array([slot], np.int32)
     threshold = calibration.thresholds(row, a.interval, a.strictness, a.count, d.group.false_alarms)
-    band = float(calibration.band(row, threshold, a.fit)[0]) if a.count[slot] >= d.group.warmup else math.nan
+    band = float(calibration.band(row, threshold, a.fit)[0]) if a.count[slot] >= d.warmup else math.nan
     result = {}
     for j, name in enumerate(d.channels):
         mean = float(a.mean[slot, j])

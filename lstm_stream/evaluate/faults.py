@@ -25,7 +25,7 @@ from lstm_stream.evaluate.parallel import each
 from lstm_stream.evaluate.watch import Watched, separable
 from lstm_stream.records import Event
 from lstm_stream.replay import Advance
-from lstm_stream.simulate import KINDS, Simulation
+from lstm_stream.simulate import KINDS, WIDEST, Simulation
 from lstm_stream.simulate.score import Alarm, grace_of, score, watched_weeks
 
 CERTAIN = 1.96  # standard deviations: 95 %
@@ -149,7 +149,7 @@ def measure(job: Job, advance: Advance | None) -> Tally:
     simulations = job.fleets.simulations(job.faulty)
     result = Tally()
     for simulation, watched in zip(simulations, watch_fleets(simulations, job.group, advance), strict=True):
-        result.add(tally(simulation, [one.opened for one in watched], job.group.warmup))
+        result.add(tally(simulation, [one.opened for one in watched], job.group.warmup_of(WIDEST)))
     return result
 
 

@@ -107,7 +107,7 @@ def _run(path: Path, name: str) -> Run | None:
 
 def learning(group: Group) -> Group:
     """The settings with the rows for learning as warm-up, or a longer one."""
-    return group.model_copy(update={"warmup": max(group.warmup, TRAINING)})
+    return group.model_copy(update={"warmup": max(group.warmup or 0, TRAINING)})
 
 
 def streams(runs: Sequence[Run]) -> list[Stream]:

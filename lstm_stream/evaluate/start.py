@@ -21,7 +21,7 @@ from lstm_stream.evaluate.parallel import each
 from lstm_stream.evaluate.watch import separable
 from lstm_stream.records import Reading
 from lstm_stream.replay import Advance, UnusableError
-from lstm_stream.simulate import KINDS
+from lstm_stream.simulate import KINDS, WIDEST
 
 STARTS = "random", "these"
 SPANS = (20, 200), (200, 1000)  # samples whose forecasts are compared
@@ -71,7 +71,7 @@ def evaluate(fleets: Fleets, group: Group, jobs: int = 1, files: Sequence[nab.Fi
 
 def first_days(fleets: Fleets, group: Group) -> Fleets:
     """The same with faults as early as they can be found."""
-    return replace(fleets, first=group.warmup, every=FAULT_EVERY)
+    return replace(fleets, first=group.warmup_of(WIDEST), every=FAULT_EVERY)
 
 
 def _at_random(group: Group) -> Group:

@@ -19,9 +19,21 @@ import orjson
 from numpy.typing import NDArray
 
 from lstm_stream.simulate.faults import Fault, Plan, inject, pace, plan
-from lstm_stream.simulate.signals import DAY, KINDS, Array, Clock, Generator, Kind
+from lstm_stream.simulate.signals import DAY, KINDS, WIDEST, Array, Clock, Generator, Kind
 
-__all__ = ["DAY", "KINDS", "START", "Fault", "Kind", "Publication", "Series", "Simulation", "messages", "simulate"]
+__all__ = [
+    "DAY",
+    "KINDS",
+    "START",
+    "WIDEST",
+    "Fault",
+    "Kind",
+    "Publication",
+    "Series",
+    "Simulation",
+    "messages",
+    "simulate",
+]
 
 START = 1767571200.0  # Monday 2026-01-05 00:00 UTC
 SITES = ("north", "south", "harbour")

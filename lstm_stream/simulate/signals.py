@@ -263,3 +263,4 @@ KINDS: dict[str, Kind] = {
         ),
     )
 }  # fmt: skip
+WIDEST = max(len(kind.channels) for kind in KINDS.values())  # channels of a sensor

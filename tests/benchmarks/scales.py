@@ -23,7 +23,7 @@ from lstm_stream.evaluate import nab, scorer
 from lstm_stream.evaluate.fleets import Fleets, stream
 from lstm_stream.evaluate.watch import Stream, Watched, watch
 from lstm_stream.records import Reading
-from lstm_stream.simulate import Simulation
+from lstm_stream.simulate import WIDEST, Simulation
 from lstm_stream.simulate.score import grace_of, watched_weeks
 
 SEED = 7001
@@ -121,14 +121,17 @@ def main() -> None:
     fleets = Fleets(options.sensors, options.days, tuple(range(SEED, SEED + options.seeds)))
     simulated = {faulty: fleets.simulations(faulty) for faulty in (True, False)}
     streams = {b: [stream(s, k) for k, f in enumerate(fleet) for s in f.series] for b, fleet in simulated.items()}
-    grace = grace_of(fleets.interval)
-    weeks = sum(watched_weeks(f.series, [], f.start + f.duration, grace, group.warmup) for f in simulated[False])
+    grace, warmup = grace_of(fleets.interval), group.warmup_of(WIDEST)
+    weeks = sum(watched_weeks(f.series, [], f.start + f.duration, grace, warmup) for f in simulated[False])
     files = nab.load(options.nab)[0] if options.nab else []
     life = [Stream(file.name, "default", file.readings) for file in files]
 
     def line(name: str, of: Sequence[F8], faulty: Sequence[F8], quiet: Sequence[F8]) -> None:
         real = points(files, of) if files else "-"
-        print(f"{name:<24}{real:>16}{found(simulated[True], faulty, quiet, weeks, group.warmup):>10.1f} %", flush=True)
+        print(
+            f"{name:<24}{real:>16}{found(simulated[True], faulty, quiet, weeks, warmup):>10.1f} %",
+            flush=True,
+        )
 
     print(f"{'':<24}{'NAB onsets':>16}{'faults found':>12}")
     fine = [scores(part, group) for part in (life, streams[True], streams[False])]

@@ -285,3 +285,9 @@ def options(section: type[BaseModel]) -> Iterator[tuple[str, Any]]:
 def test_every_option_is_described_in_a_sentence(name: str, option: Any) -> None:
     assert option.description, f"{name} has no description"
     assert re.fullmatch(r"\S.{10,160}[.]", option.description), f"{name}: {option.description!r} is no short sentence"
+
+
+@pytest.mark.parametrize(("channels", "samples"), [(1, 200), (3, 200), (4, 240), (8, 432), (10, 512), (64, 512)])
+def test_sensors_of_many_channels_warm_up_longer_unless_told(channels: int, samples: int) -> None:
+    assert Group().warmup_of(channels) == samples
+    assert Group(warmup=100).warmup_of(channels) == 100

@@ -42,7 +42,7 @@ def test_the_whole_command(checkout: Path, tmp_path: Path, capsys: pytest.Captur
     assert daily["found"]["injected"] == monthly["found"]["injected"] == injected
     assert daily["quiet"]["alarms"] > monthly["quiet"]["alarms"]
     # three sensors for five days of 288 samples, less the warm-up
-    assert daily["quiet"]["sensor_weeks"] == pytest.approx(3 * (5 - Group().warmup / 288) / 7, rel=0.02)
+    assert daily["quiet"]["sensor_weeks"] == pytest.approx(3 * (5 - Group().warmup_of(1) / 288) / 7, rel=0.02)
 
 
 def test_faults_and_false_alarms_are_counted_by_kind() -> None:
