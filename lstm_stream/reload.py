@@ -11,7 +11,6 @@ Rules:
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
@@ -25,13 +24,12 @@ from lstm_stream.config.document import Path as Steps
 from lstm_stream.config.document import Place, read
 from lstm_stream.config.file import ConfigError, Problem, load
 from lstm_stream.config.problems import dotted
+from lstm_stream.filestate import Stamp, digest, stamp
 
 log = logging.getLogger(__name__)
 
 PAUSE = 0.5  # s between two looks at whether there was a signal; a changed file must have been the same for as long
 ADVICE = "restart the daemon for it, or change it back"
-
-Stamp = tuple[int, int, int, int]  # device, inode, time of change in ns (of the permissions, too), bytes
 
 
 class RefusedError(Exception):
@@ -81,45 +79,37 @@ class Reloader:
 
     def reload(self) -> bool:
         """Read the file and put it in force; whether that went well. What is wrong goes to the log."""
-        self._file, self._missed = Files([self._path]), None
-        try:
-            config = load(self._path)
-            self._missed = Files(config.broker.files)
-            problems = [self._problem(*refusal) for refusal in refusals(self._config, config)]
-            if problems:
-                raise ConfigError(problems)
-            self._do.apply(config)
-        except (ConfigError, RefusedError) as error:
-            for line in str(error).splitlines():
-                log.error("%s", line)
-            log.error("the new configuration is refused; the former one stays in force")
-            good = False
-        except Exception:
-            log.exception("the new configuration could not be put in force")
-            good = False
-        else:
-            log.info("%s was read again and is in force", self._path)
-            self._config, self._secrets, self._missed = config, self._missed, None
+        good = _went_well(
+            self._put_in_force,
+            f"{self._path} was read again and is in force",
+            "the new configuration is refused; the former one stays in force",
+            "the new configuration could not be put in force",
+        )
+        if good:
             self._do.renewed(True)
-            good = True
         self._do.told(good, time.time())
         return good
+
+    def _put_in_force(self) -> None:
+        """Raises ConfigError or RefusedError; the former configuration stays then."""
+        self._file, self._missed = Files([self._path]), None
+        config = load(self._path)
+        self._missed = secrets = Files(config.broker.files)
+        problems = [self._problem(*refusal) for refusal in refusals(self._config, config)]
+        if problems:
+            raise ConfigError(problems)
+        self._do.apply(config)
+        self._config, self._secrets, self._missed = config, secrets, None
 
     def renew(self) -> bool:
         """Use what the files with secrets hold now; whether that went well. What is wrong goes to the log."""
         self._secrets = Files(self._config.broker.files)
-        try:
-            self._do.renew(self._config)
-        except RefusedError as error:
-            log.error("%s", error)
-            log.error("the broker's new login cannot be used; the former one stays in use")
-            good = False
-        except Exception:
-            log.exception("the broker's new login could not be used")
-            good = False
-        else:
-            log.info("the files of the broker's login were read again")
-            good = True
+        good = _went_well(
+            lambda: self._do.renew(self._config),
+            "the files of the broker's login were read again",
+            "the broker's new login cannot be used; the former one stays in use",
+            "the broker's new login could not be used",
+        )
         self._do.renewed(good)
         return good
 
@@ -176,11 +166,27 @@ class Files:
 
     def stamps(self) -> list[Stamp | None]:
         """What tells at little cost that a file may hold something else."""
-        return [_stamp(path) for path in self._paths]
+        return [stamp(path) for path in self._paths]
 
     def content(self) -> list[bytes]:
         """A hash of each."""
-        return [_content(path) for path in self._paths]
+        return [digest(path) for path in self._paths]
+
+
+def _went_well(work: Callable[[], None], done: str, refused: str, failed: str) -> bool:
+    """Do it; what came of it goes to the log, in these words after what is wrong."""
+    try:
+        work()
+    except (ConfigError, RefusedError) as error:
+        for line in str(error).splitlines():
+            log.error("%s", line)
+        log.error("%s", refused)
+    except Exception:
+        log.exception("%s", failed)
+    else:
+        log.info("%s", done)
+        return True
+    return False
 
 
 def _place(file: Path, path: Steps) -> Place:
@@ -189,19 +195,3 @@ def _place(file: Path, path: Steps) -> Place:
     while path and path not in keys:
         path = path[:-1]
     return keys.get(path, Place(1, 1))
-
-
-def _stamp(path: Path) -> Stamp | None:
-    """What tells that a file, or the one that it links to, is another; None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_ctime_ns, found.st_size
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return hashlib.sha256(path.read_bytes()).digest()
-    except OSError:
-        return b""

@@ -21,6 +21,7 @@ ALLOWED = {
     "records": "",
     "jit": "",
     "iso8601": "",
+    "filestate": "",
     "logs": "iso8601",
     "tls": "",
     "secret": "",
@@ -29,8 +30,8 @@ ALLOWED = {
     "config": "lstm",  # reads the weights to start from
     "lstm": "jit",
     "detect": "lstm jit records config",
-    "ingest": "records config jit tls secret lstm_stream",
-    "outputs": "records config tls secret iso8601 lstm_stream jit",
+    "ingest": "records config jit tls secret filestate lstm_stream",
+    "outputs": "records config tls secret filestate iso8601 lstm_stream jit",
     "journal": "records outputs",  # of outputs what a letter is
     "store": "records journal",
     "line": "detect records",
@@ -39,7 +40,7 @@ ALLOWED = {
     "service": "line pace saving detect records journal",
     "reporting": "service detect outputs records",  # an observer: what the service did, as metrics
     "changes": "config",  # what of it can change while running
-    "reload": "changes config",
+    "reload": "changes config filestate",
     "desk": "line journal reporting detect outputs records config",  # between the line and the page's API
     "warming": "detect desk ingest outputs records config",
     "errands": "service desk ingest outputs detect records config lstm_stream",  # beside the line

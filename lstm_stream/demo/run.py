@@ -147,18 +147,22 @@ class Run:
 
     # --- how it stands
 
+    @property
+    def _needed(self) -> float:
+        """Simulated seconds of warm-up."""
+        return self._config.groups["default"].warmup_of(WIDEST) * self._simulation.interval
+
     def _show(self) -> None:
         assert self._app is not None
         stats, publisher, start = self._app.stats(), self._publisher, self._simulation.start
         self._chronicle.inject(publisher.time)
-        needed = self._config.groups["default"].warmup_of(WIDEST) * self._simulation.interval
         self._screen.show(
             Snapshot(
                 seconds=publisher.seconds,
                 duration=self._options.duration,
                 now=publisher.time,
                 speed=(publisher.time - start) / publisher.seconds if publisher.seconds else 0.0,
-                warmup=min(1.0, (publisher.time - start) / needed),
+                warmup=min(1.0, (publisher.time - start) / self._needed),
                 messages=stats.messages,
                 sensors=stats.sensors,
                 happenings=self._chronicle.happenings(),
@@ -179,7 +183,7 @@ class Run:
             simulated=end - simulation.start,
             rejected=stats.rejections,
             cpu=stats.cpu_seconds,
-            needed=group.warmup_of(WIDEST) * simulation.interval,
+            needed=self._needed,
         )
 
 

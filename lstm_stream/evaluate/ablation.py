@@ -20,7 +20,7 @@ from lstm_stream.evaluate import faults, nab, scorer, skab
 from lstm_stream.evaluate.fleets import Fleets
 from lstm_stream.evaluate.parallel import each
 from lstm_stream.evaluate.parts import Part, parts, without
-from lstm_stream.evaluate.watch import Stream, Watched, watch
+from lstm_stream.evaluate.watch import Stream, Watched, streams_of, watch
 from lstm_stream.replay import Advance
 
 NAN = float("nan")
@@ -109,7 +109,7 @@ def evaluate(data: Data, group: Group, jobs: int = 1) -> Report:
     """Run the whole detector, and it without each part."""
     known: list[Part | None] = [None, *parts()]
     plan = [job for part in known for job in _jobs(part, data, group)]
-    given = sum(len(file.readings) for file in data.files) + sum(len(run.readings) for run in data.runs)
+    given = sum(len(stream.readings) for stream in streams_of(data.files) + streams_of(data.runs))
     total = (given + 2 * data.fleets.samples * len(data.fleets.seeds)) * len(known)
     results = {part.name if part else None: Results() for part in known}
     for job, done in zip(plan, each(_work, plan, jobs, total, "ablation"), strict=True):
@@ -128,9 +128,9 @@ def _jobs(part: Part | None, data: Data, group: Group) -> list[Job]:
     name = part.name if part else None
     group = part.settings(group) if part else group
     fleets = [Job(name, group, [], fleet, faulty) for faulty in (True, False) for fleet in data.fleets.parts(1)]
-    files = [Stream(file.name, "default", file.readings) for file in data.files]
-    runs = Job(name, skab.learning(group), skab.streams(data.runs))
-    return [*(job for job in (Job(name, group, files), runs) if job.streams), *fleets]
+    files = Job(name, group, streams_of(data.files))
+    runs = Job(name, skab.learning(group), streams_of(data.runs))
+    return [*(job for job in (files, runs) if job.streams), *fleets]
 
 
 def _work(job: Job, advance: Advance | None) -> list[Watched] | faults.Tally:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from lstm_stream.config import Group, Source
 from lstm_stream.detect.alarm import CLOSE, REFRACTORY
 from lstm_stream.evaluate import scorer
-from lstm_stream.evaluate.watch import Stream, Watched, watch_all
+from lstm_stream.evaluate.watch import Watched, streams_of, watch_all
 from lstm_stream.recording import read
 from lstm_stream.records import Reading
 from lstm_stream.replay import UnusableError
@@ -140,7 +140,7 @@ def _window(stamps: list[str], limits: Sequence[str], where: str) -> tuple[int, 
 
 def run(files: Sequence[File], group: Group, jobs: int = 1) -> list[Watched]:
     """The detection on all files, in their order."""
-    return watch_all([Stream(one.name, "default", one.readings) for one in files], group, jobs, "NAB")
+    return watch_all(streams_of(files), group, jobs, "NAB")
 
 
 def anomaly_score(score: F8) -> F8:

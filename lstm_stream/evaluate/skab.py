@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_stream.config import Group, Source
-from lstm_stream.evaluate.watch import Stream, Watched, watch_all
+from lstm_stream.evaluate.watch import Watched, streams_of, watch_all
 from lstm_stream.recording import RecordingError, read
 from lstm_stream.records import Reading
 from lstm_stream.replay import UnusableError
@@ -110,14 +110,9 @@ def learning(group: Group) -> Group:
     return group.model_copy(update={"warmup": max(group.warmup or 0, TRAINING)})
 
 
-def streams(runs: Sequence[Run]) -> list[Stream]:
-    """What a detector sees of them."""
-    return [Stream(one.name, "default", one.readings) for one in runs]
-
-
 def run(runs: Sequence[Run], group: Group, jobs: int = 1) -> list[Watched]:
     """The detection on all runs, in their order."""
-    return watch_all(streams(runs), learning(group), jobs, "SKAB")
+    return watch_all(streams_of(runs), learning(group), jobs, "SKAB")
 
 
 def evaluate(runs: Sequence[Run], watched: Sequence[Watched]) -> Report:

@@ -5,8 +5,9 @@ Many streams go together, which is faster and changes no score (promise 1): a st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,23 @@ class Stream:
     name: str
     group: str
     readings: Sequence[Reading | None]
+
+
+class Recorded(Protocol):
+    """A file of a benchmark."""
+
+    @property
+    def name(self) -> str:
+        """Of the sensor."""
+
+    @property
+    def readings(self) -> Sequence[Reading | None]:
+        """Its rows."""
+
+
+def streams_of(files: Iterable[Recorded]) -> list[Stream]:
+    """What a detector sees of them: a sensor each."""
+    return [Stream(file.name, "default", file.readings) for file in files]
 
 
 @dataclass(frozen=True, slots=True)

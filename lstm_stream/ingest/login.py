@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
 import ssl
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lstm_stream import secret, tls
 from lstm_stream.config import TLS, Broker
+from lstm_stream.filestate import digest
 
 
 class SetupError(ValueError):
@@ -30,18 +29,10 @@ class Login:
 
 def read_login(broker: Broker) -> Login:
     """What the configuration, its files and the environment say now. Raises SetupError."""
-    digests = tuple(map(_digest, broker.tls.files))  # before: what changes meanwhile is seen as a change later
+    digests = tuple(map(digest, broker.tls.files))  # before: what changes meanwhile is seen as a change later
     password = read_password(broker)
     context = tls_context(broker.tls) if broker.tls.enabled else None
     return Login(broker.username, password, broker.tls, digests, context)
-
-
-def _digest(path: Path) -> bytes:
-    """Of what a file holds; whoever needs the content says what is wrong with it."""
-    try:
-        return hashlib.sha256(path.read_bytes()).digest()
-    except OSError:
-        return b""
 
 
 def read_password(broker: Broker) -> str | None:

@@ -21,7 +21,7 @@ from lstm_stream.config import Group
 from lstm_stream.detect.alarm import REFRACTORY
 from lstm_stream.evaluate import nab, scorer
 from lstm_stream.evaluate.fleets import Fleets, stream
-from lstm_stream.evaluate.watch import Stream, Watched, watch
+from lstm_stream.evaluate.watch import Stream, Watched, streams_of, watch
 from lstm_stream.records import Reading
 from lstm_stream.simulate import WIDEST, Simulation
 from lstm_stream.simulate.score import grace_of, watched_weeks
@@ -124,7 +124,7 @@ def main() -> None:
     grace, warmup = grace_of(fleets.interval), group.warmup_of(WIDEST)
     weeks = sum(watched_weeks(f.series, [], f.start + f.duration, grace, warmup) for f in simulated[False])
     files = nab.load(options.nab)[0] if options.nab else []
-    life = [Stream(file.name, "default", file.readings) for file in files]
+    life = streams_of(files)
 
     def line(name: str, of: Sequence[F8], faulty: Sequence[F8], quiet: Sequence[F8]) -> None:
         real = points(files, of) if files else "-"

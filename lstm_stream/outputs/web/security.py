@@ -29,6 +29,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lstm_stream.filestate import Stamp, stamp
 from lstm_stream.outputs.web.webconfig import WebConfig, WebConfigError, context_of, cost, load
 
 _log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ _ADDRESSES = 1000  # whose failures are counted
 _WAITING = 16  # passwords that wait to be checked
 _LONGEST = 72  # bytes of a password: bcrypt looks at no more
 
-_Files = tuple[tuple[str, int, int, int], ...]
+_Files = tuple[tuple[Path, Stamp | None], ...]
 
 
 class Guard:
@@ -275,15 +276,7 @@ def _state_of(path: Path, config: WebConfig) -> _Files:
     """What tells that the file, or one it names, is another now."""
     options = config.tls_server_config
     named = (options.cert_file, options.key_file, options.client_ca_file) if options else ()
-    return tuple(_state(file) for file in (path, *named) if file is not None)
-
-
-def _state(file: Path) -> tuple[str, int, int, int]:
-    try:
-        status = file.stat()
-    except OSError:
-        return str(file), 0, 0, 0
-    return str(file), status.st_ino, status.st_ctime_ns, status.st_size
+    return tuple((file, stamp(file)) for file in (path, *named) if file is not None)
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,6 +1,6 @@
 // Small graphics in the text: sparkline, gauge of a value in its expected range, bars, states. Pure: data in, nodes out.
 import { h, svg } from "./dom.js";
-import { NONE, number, percent } from "./format.js";
+import { NONE, number, percent, points as scored } from "./format.js";
 import { STATES } from "./words.js";
 
 const WIDTH = 100;
@@ -111,3 +111,9 @@ export function proportions(sensors) {
 
 export const pill = (state) => h("span", { class: `pill ${state}` }, STATES[state] || state);
 export const severity = (level) => level && h("span", { class: `severity ${level}` }, level);
+
+/** A score beside its threshold; `kind` marks the score. */
+export const beside = ({ score, threshold }, kind) => [
+  kind === undefined ? scored(score) : h("b", { class: kind }, scored(score)),
+  h("span", { class: "dim" }, ` of ${scored(threshold)}`),
+];

@@ -3,7 +3,7 @@ import { get } from "../api.js";
 import { h, paint } from "../dom.js";
 import { age, integer, plural, points } from "../format.js";
 import { link, toSensor } from "../links.js";
-import { spark } from "../marks.js";
+import { beside, spark } from "../marks.js";
 import { STATES, ranked, sentence, short } from "../words.js";
 import { alarmCard, alarmLine } from "./alarm.js";
 import { checklist } from "./diagnosis.js";
@@ -89,12 +89,7 @@ function urgent(open, sensors) {
         { class: "panel lines further" },
         open.slice(CARDS, CARDS + LINES).map((alarm) => alarmLine(alarm)),
       ),
-    rest > LINES &&
-      h(
-        "p",
-        { class: "more" },
-        h("a", { href: link("alarms", [], { state: "open" }) }, `and ${integer(rest - LINES)} more`),
-      ),
+    rest > LINES && more(link("alarms", [], { state: "open" }), `and ${integer(rest - LINES)} more`),
   );
 }
 
@@ -104,11 +99,7 @@ function firstSteps({ checks }) {
     { key: "steps", "aria-labelledby": "steps" },
     h("h2", { id: "steps" }, "On the way to the first sample"),
     checklist(checks),
-    h(
-      "p",
-      { class: "more" },
-      h("a", { href: link("diagnosis") }, "Topics that no source takes, and what was rejected"),
-    ),
+    more(link("diagnosis"), "Topics that no source takes, and what was rejected"),
   );
 }
 
@@ -171,78 +162,55 @@ function cell(sensor) {
 
 function nearest(items) {
   const near = items.filter((item) => item.state === "watching" && item.threshold && item.score > 0).slice(0, NEAR);
-  if (!near.length) return null;
-  return h(
-    "section",
-    { key: "near", "aria-labelledby": "near" },
-    h("h2", { id: "near" }, "Nearest to an alarm"),
-    h(
-      "ul",
-      { class: "panel lines" },
-      near.map((item) =>
-        h(
-          "li",
-          { key: `${item.group}\n${item.sensor}` },
-          h("a", { class: "name", href: toSensor(item) }, short(item.sensor)),
-          h("span", { class: "wide dim" }, item.group),
-          spark(item.spark),
-          h(
-            "span",
-            { class: "figure" },
-            points(item.score),
-            h("span", { class: "dim" }, ` of ${points(item.threshold)}`),
-          ),
-        ),
-      ),
-    ),
-  );
+  const rows = near.map((item) => sensorLine(item, spark(item.spark), h("span", { class: "figure" }, beside(item))));
+  return lines("near", "Nearest to an alarm", rows);
 }
 
 // Who is new: on the first day that is everyone.
 function learning(items) {
   const fresh = items.filter((item) => item.state === "warming");
-  if (!fresh.length) return null;
   const rest = fresh.length - FRESH;
-  return h(
-    "section",
-    { key: "fresh", "aria-labelledby": "fresh" },
-    h("h2", { id: "fresh" }, "Warming up"),
-    h(
-      "ul",
-      { class: "panel lines" },
-      fresh
-        .slice(0, FRESH)
-        .map((item) =>
-          h(
-            "li",
-            { key: `${item.group}\n${item.sensor}` },
-            h("a", { class: "name", href: toSensor(item) }, short(item.sensor)),
-            h("span", { class: "wide dim" }, item.group),
-            h("span", { class: "said" }, item.channels.join(", ")),
-            h("span", { class: "figure" }, age(item.last)),
-          ),
-        ),
-    ),
-    rest > 0 &&
-      h(
-        "p",
-        { class: "more" },
-        h("a", { href: link("sensors", [], { state: "warming" }) }, `and ${integer(rest)} more`),
+  const rows = fresh
+    .slice(0, FRESH)
+    .map((item) =>
+      sensorLine(
+        item,
+        h("span", { class: "said" }, item.channels.join(", ")),
+        h("span", { class: "figure" }, age(item.last)),
       ),
+    );
+  return lines(
+    "fresh",
+    "Warming up",
+    rows,
+    rest > 0 && more(link("sensors", [], { state: "warming" }), `and ${integer(rest)} more`),
   );
 }
 
 function recent(closed) {
-  if (!closed.length) return null;
+  const rows = closed.map((alarm) => alarmLine(alarm));
+  return lines("closed", "Over by now", rows, more(link("alarms", [], { state: "all" }), "All alarms"));
+}
+
+// A section of lines, where there are any.
+function lines(id, name, rows, below) {
+  if (!rows.length) return null;
   return h(
     "section",
-    { key: "closed", "aria-labelledby": "closed" },
-    h("h2", { id: "closed" }, "Over by now"),
-    h(
-      "ul",
-      { class: "panel lines" },
-      closed.map((alarm) => alarmLine(alarm)),
-    ),
-    h("p", { class: "more" }, h("a", { href: link("alarms", [], { state: "all" }) }, "All alarms")),
+    { key: id, "aria-labelledby": id },
+    h("h2", { id }, name),
+    h("ul", { class: "panel lines" }, rows),
+    below,
   );
 }
+
+const sensorLine = (item, ...cells) =>
+  h(
+    "li",
+    { key: `${item.group}\n${item.sensor}` },
+    h("a", { class: "name", href: toSensor(item) }, short(item.sensor)),
+    h("span", { class: "wide dim" }, item.group),
+    cells,
+  );
+
+const more = (href, text) => h("p", { class: "more" }, h("a", { href }, text));

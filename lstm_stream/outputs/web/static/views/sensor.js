@@ -3,9 +3,9 @@ import { get } from "../api.js";
 import { CHANNELS, Charts } from "../charts.js";
 import { button } from "../commands.js";
 import { h, paint } from "../dom.js";
-import { NONE, age, clock, duration, integer, now, points } from "../format.js";
+import { NONE, age, clock, duration, integer, now } from "../format.js";
 import { link, remember, toModel, toSensor } from "../links.js";
-import { against, gauge, pill } from "../marks.js";
+import { against, beside, gauge, pill } from "../marks.js";
 import { alarmCard, alarmLine } from "./alarm.js";
 import { generations } from "./models.js";
 
@@ -216,10 +216,7 @@ function facts(item) {
     [
       "Score",
       Number.isFinite(item.threshold)
-        ? [
-            h("b", { class: item.score >= item.threshold ? "out" : "" }, points(item.score)),
-            h("span", { class: "dim" }, ` of ${points(item.threshold)}`),
-          ]
+        ? beside(item, item.score >= item.threshold ? "out" : "")
         : h("span", { class: "dim" }, item.state === "warming" ? "after its warm-up" : NONE),
     ],
     ["Last sample", age(item.last)],

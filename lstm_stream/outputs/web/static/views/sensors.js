@@ -2,9 +2,9 @@
 import { get } from "../api.js";
 import { debounce, h, paint } from "../dom.js";
 import { choice, filters } from "../filters.js";
-import { NONE, age, integer, points } from "../format.js";
+import { NONE, age, integer } from "../format.js";
 import { link, remember, toSensor } from "../links.js";
-import { pill, spark } from "../marks.js";
+import { beside, pill, spark } from "../marks.js";
 import { STATES, short } from "../words.js";
 
 const PAGE = 50;
@@ -106,7 +106,7 @@ function row(item) {
       "td",
       { class: "number" },
       Number.isFinite(item.threshold)
-        ? [points(item.score), h("span", { class: "dim" }, ` of ${points(item.threshold)}`)]
+        ? beside(item)
         : h("span", { class: "dim" }, NONE),
     ),
     h("td", { class: "last" }, age(item.last)),
